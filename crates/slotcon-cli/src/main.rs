@@ -1,0 +1,5 @@
+//! The `slotcon` command.
+
+fn main() {
+    println!("{}", slotcon_torch::version());
+}

@@ -1,0 +1,1 @@
+//! A folder of photos in, batches of paired augmented views out.

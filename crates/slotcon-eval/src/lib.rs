@@ -1,0 +1,1 @@
+//! What a network learned: cluster matching, segments, reports.

@@ -1,0 +1,1 @@
+//! SlotCon: the method, its optimizers, recipes, trainer and checkpoints.
