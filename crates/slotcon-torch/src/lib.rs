@@ -1,9 +1,13 @@
-//! What libtorch has and tch does not.
+//! What libtorch has and tch does not: [`autocast`], steps over many tensors at once ([`multi_tensor`]), layouts.
+//!
+//! All C++ and `unsafe` of the project is in this crate.
 
-use tch::Tensor;
+mod autocast;
+mod error;
+mod ffi;
+mod layout;
+pub mod multi_tensor;
 
-/// The same values with channels innermost in memory: the layout that oneDNN and cuDNN convolve fastest.
-pub fn channels_last(x: &Tensor) -> Tensor {
-    // tch has no MemoryFormat: permuting, packing and permuting back gives the strides of channels_last.
-    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
-}
+pub use autocast::autocast;
+pub use error::Error;
+pub use layout::channels_last;

@@ -119,6 +119,12 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
+    fn check_value(&mut self, name: &str, got: f64, expected: f64) {
+        if got != expected {
+            self.wrong.push(format!("{name}: {got}, expected {expected}"));
+        }
+    }
+
     /// `floor`: below this magnitude the difference is taken relative to it.
     fn check(&mut self, name: &str, got: &Tensor, tolerance: f64, floor: f64) {
         let Some(expected) = values(&self.expected, name) else {
@@ -176,7 +182,7 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
     // float32 is compared on the first step: rounding then drives the two runs apart.
     for step in 0..if precise { case.steps } else { 1 } {
         let views = [view(case, step, 0, kind), view(case, step, 1, kind)];
-        let out = model.forward(&views, momentum(case.teacher_momentum, step, total));
+        let out = model.forward(&views, momentum(case.teacher_momentum, step, total), None)?;
         optimizer.zero_grad();
         out.losses.total.backward();
 
@@ -207,7 +213,8 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         }
         let lr = rate.at(step);
         all.check(&at("lr"), &Tensor::from(lr), 1e-12, 0.0);
-        optimizer.step(lr);
+        let skipped = optimizer.step(lr, &out.losses.total, None)?;
+        all.check_value("skipped", f64::try_from(skipped)?, 0.0);
         if precise {
             for entry in model.store().entries() {
                 match entry.role {

@@ -13,3 +13,4 @@ pub mod teacher;
 
 pub use grouping::Groups;
 pub use model::{Losses, ModelConfig, SlotCon, Step, View};
+pub use network::{Mode, Network};

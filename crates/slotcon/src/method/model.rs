@@ -7,7 +7,7 @@ use super::center::update_center;
 use super::group_loss::{Temperatures, group_loss};
 use super::grouping::{Grouping, Groups};
 use super::inverse_augmentation::InverseAugmentation;
-use super::network::{Network, projector};
+use super::network::{Mode, Network, projector};
 use super::slot_loss::slot_loss;
 use super::teacher::MovingAverage;
 
@@ -132,13 +132,23 @@ impl SlotCon {
     }
 
     /// One forward pass in training mode: the teacher is moved first, by `teacher_momentum`; the centre last.
-    pub fn forward(&mut self, views: &[View; 2], teacher_momentum: f64) -> Step {
+    /// `half` is the number format of convolutions and heads, if not the weights' own.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn forward(
+        &mut self,
+        views: &[View; 2],
+        teacher_momentum: f64,
+        half: Option<Kind>,
+    ) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
-        let student = [self.student.forward(&a.crops, true), self.student.forward(&b.crops, true)];
+        let mode = Mode { train: true, half };
+        let student = [self.student.forward(&a.crops, mode)?, self.student.forward(&b.crops, mode)?];
         let teacher = {
             let _guard = tch::no_grad_guard();
-            self.average.update(teacher_momentum);
-            [self.teacher.forward(&a.crops, true), self.teacher.forward(&b.crops, true)]
+            self.average.update(teacher_momentum)?;
+            [self.teacher.forward(&a.crops, mode)?, self.teacher.forward(&b.crops, mode)?]
         };
 
         let back = [a, b].map(|view| {
@@ -158,14 +168,14 @@ impl SlotCon {
             self.config.center_momentum,
         );
         let slot = [
-            slot_loss(&student[0], &teacher[1], &self.predictor),
-            slot_loss(&student[1], &teacher[0], &self.predictor),
+            slot_loss(&student[0], &teacher[1], &self.predictor, mode)?,
+            slot_loss(&student[1], &teacher[0], &self.predictor, mode)?,
         ];
 
         let weight = self.config.group_loss_weight;
         let total = (&group[0] + &group[1]) * weight + (&slot[0] + &slot[1]) * (1.0 - weight);
         let ([q1, q2], [k1, k2]) = (q, k);
-        Step { losses: Losses { total, group, slot }, student, teacher, aligned: [q1, q2, k1, k2] }
+        Ok(Step { losses: Losses { total, group, slot }, student, teacher, aligned: [q1, q2, k1, k2] })
     }
 }
 
