@@ -4,4 +4,5 @@ fn main() {
     let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys reports where libtorch is");
     println!("cargo:libtorch_lib={lib}");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={lib}");
 }
