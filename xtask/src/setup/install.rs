@@ -4,9 +4,10 @@
 //! extracted so far) and `scratch/`. The tree becomes `X` by a rename, so a kill at any moment leaves either no `X`,
 //! the old one or the new one.
 
+use super::extract::{self, Outcome};
 use super::layout::{self, Variant};
 use super::wheels::{self, Wheel};
-use super::{TORCH_VERSION, download, extract, tools};
+use super::{TORCH_VERSION, download, tools};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ pub fn install(target: &Path, variant: Variant) -> Result<()> {
         files.push((*wheel, download::fetch(&python, wheel, arch, &kept, &scratch)?));
     }
     for (wheel, file) in &files {
-        take(wheel, file, &tree, variant)?;
+        take(&python, wheel, file, &tree, variant)?;
     }
     complete(&tree, variant)?;
     if layout::present(&tree, arch) != Some(variant) {
@@ -92,20 +93,18 @@ pub fn clean_up(target: &Path) -> Result<()> {
     remove(&beside(target, "-old")?)
 }
 
-fn take(wheel: &Wheel, file: &Path, tree: &Path, variant: Variant) -> Result<()> {
+fn take(python: &Path, wheel: &Wheel, file: &Path, tree: &Path, variant: Variant) -> Result<()> {
     eprintln!("extracting {} {}", wheel.name, wheel.version);
-    extract::extract(file, tree, |member| layout::keeps(variant, member))
-        .map(drop)
-        .or_else(|error| {
-            if extract::is_damage(&error) {
-                fs::remove_file(file)?;
-                return Err(error.context(format!(
-                    "{} was damaged and is removed; run the same command again",
-                    file.display()
-                )));
-            }
-            Err(error)
-        })
+    match extract::extract(python, file, tree, |member| layout::keeps(variant, member))? {
+        Outcome::Extracted(_) => Ok(()),
+        Outcome::Damaged(reason) => {
+            fs::remove_file(file)?;
+            bail!(
+                "{} was damaged ({reason}) and is removed; run the same command again",
+                file.display()
+            );
+        }
+    }
 }
 
 /// Adds what a libtorch archive has and the wheels have not.
