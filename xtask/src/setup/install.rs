@@ -1,8 +1,8 @@
 //! From nothing, or from where an earlier run was stopped, to a whole libtorch folder.
 //!
-//! Beside the folder `X` there is `X-partial` while set-up is under way: `wheels/` (each whole), `tree/` (what is
-//! extracted so far) and `scratch/`. The tree becomes `X` by a rename, so a kill at any moment leaves either no `X`,
-//! the old one or the new one.
+//! Beside the folder `X` there is `X-partial` while set-up is under way: `wheels/` (each whole) and a `scratch-…/` a
+//! run, with what is extracted so far in its `tree/`. The tree becomes `X` by a rename, so a kill at any moment leaves
+//! either no `X`, the old one or the new one.
 
 use super::extract::{self, Outcome};
 use super::layout::{self, Variant};
@@ -10,7 +10,12 @@ use super::wheels::{self, Wheel};
 use super::{TORCH_VERSION, download, tools};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How the names of folders for unfinished files begin; one a run.
+const SCRATCH: &str = "scratch-";
 
 /// The name of `wheels/` from the moment when all is extracted.
 const USED: &str = "used";
@@ -39,17 +44,19 @@ pub fn install(target: &Path, variant: Variant) -> Result<()> {
     }
     fs::create_dir_all(&kept)?;
 
-    // pip of a run that was killed may still be alive and write into its scratch folder: take another one.
+    // Python of a run that was killed may still be alive and write into its scratch folder: take another one, and
+    // leave to the end what cannot be removed yet.
     for old in fs::read_dir(&partial)?.flatten() {
-        if old.file_name().to_string_lossy().starts_with("scratch-") {
-            fs::remove_dir_all(old.path())?;
+        if old.file_name().to_string_lossy().starts_with(SCRATCH) && fs::remove_dir_all(old.path()).is_err() {
+            eprintln!(
+                "{} is still written to by a run that was stopped",
+                old.path().display()
+            );
         }
     }
-    let scratch = partial.join(format!("scratch-{}", std::process::id()));
-    fs::create_dir_all(&scratch)?;
+    let scratch = new_scratch(&partial)?;
     tools::try_compiler(&scratch)?;
-    let tree = partial.join("tree");
-    remove(&tree)?;
+    let tree = scratch.join("tree");
 
     let wheels = wheels::of(variant);
     let fetched: u64 = fs::read_dir(&kept)?
@@ -123,6 +130,14 @@ fn complete(tree: &Path, variant: Variant) -> Result<()> {
     Ok(())
 }
 
+/// A folder whose name no earlier run had, since what is left of one may go on writing to its own.
+fn new_scratch(partial: &Path) -> Result<PathBuf> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let folder = partial.join(format!("{SCRATCH}{}-{}", since.as_nanos(), std::process::id()));
+    fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}
+
 fn replace(target: &Path, tree: &Path) -> Result<()> {
     let old = beside(target, "-old")?;
     remove(&old)?;
@@ -134,12 +149,22 @@ fn replace(target: &Path, tree: &Path) -> Result<()> {
 }
 
 fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+    // Not empty: Python of a run that was killed wrote into it meanwhile. It ends within seconds.
+    for _ in 0..100 {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
+            }
+            _ => return Ok(()),
         }
-        _ => Ok(()),
     }
+    bail!(
+        "cannot remove {}: another program keeps writing to it",
+        folder.display()
+    )
 }
 
 fn beside(target: &Path, suffix: &str) -> Result<PathBuf> {
