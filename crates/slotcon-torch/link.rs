@@ -9,6 +9,8 @@ fn main() {
         return;
     };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    // Set-up may put another build of libtorch, with or without CUDA, into the same folder.
+    println!("cargo:rerun-if-changed={lib}");
     // The CUDA backend registers itself when it is loaded; no symbol of it is named by our code,
     // so the linker would drop it.
     let cuda = Path::new(&lib).join("libtorch_cuda.so");

@@ -1,3 +1,48 @@
-//! `cargo xtask`.
+//! `cargo xtask`: everything this repository needs before, around and after `cargo build`.
 
-fn main() {}
+mod args;
+mod check;
+mod demo;
+mod process;
+mod setup;
+mod test;
+
+use anyhow::{Context, Result};
+use args::Task;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let root = root()?;
+    match args::parse(std::env::args().skip(1))? {
+        Task::Help(text) => {
+            print!("{text}");
+            Ok(())
+        }
+        Task::Setup(choice) => setup::run(&root, choice),
+        Task::Demo(args) => demo::run(&root, &args),
+        Task::Test(args) => test::run(&root, &args),
+        Task::Check { cuda: false } => check::run(&root),
+        Task::Check { cuda: true } => check::run_cuda(&root),
+    }
+}
+
+/// The root of the repository: the folder above this crate, wherever the clone was moved to.
+fn root() -> Result<PathBuf> {
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&manifest)
+        .parent()
+        .context("xtask/ has no folder above it")?;
+    Ok(root.to_path_buf())
+}

@@ -1,0 +1,169 @@
+//! The command line of `cargo xtask`, parsed by hand so that the tool compiles in seconds.
+
+use crate::setup::Choice;
+use anyhow::{Result, bail};
+
+/// What the user asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Print this text.
+    Help(&'static str),
+    /// Fetch libtorch.
+    Setup(Choice),
+    /// Set up, then run the demo with these arguments.
+    Demo(Vec<String>),
+    /// Set up, then run the tests with these arguments.
+    Test(Vec<String>),
+    /// Everything that must pass before a change goes in, or the same against CUDA.
+    Check {
+        /// Compile and link against the CUDA build of libtorch instead.
+        cuda: bool,
+    },
+}
+
+const HELP: &str = "\
+Set up, try, test and check this repository.
+
+Usage: cargo xtask <COMMAND>
+
+  setup [--cuda|--cpu]  fetch libtorch 2.11.0 into .libtorch/ (needs a C++ compiler and Python 3 with pip)
+  demo [ARGS...]        set up, then train on drawn scenes and say what was learned; takes minutes
+  test [ARGS...]        set up, then run every test; ARGS go to `cargo nextest run` or `cargo test`
+  check [--cuda]        format, clippy, docs and tests; with --cuda: compile and link against CUDA
+
+`cargo xtask COMMAND --help` says more. After `setup`, plain cargo build, test and run work too.
+";
+
+const SETUP: &str = "\
+Fetch libtorch 2.11.0, the C++ library under PyTorch, into .libtorch/.
+
+Usage: cargo xtask setup [--cuda|--cpu]
+
+  --cuda   the CUDA 13.0 build with cuDNN, NCCL and the rest: about 2.5 GB to fetch, 4 GB on disk.
+           It also runs on machines without a GPU.
+  --cpu    the CPU build, even if there is an NVIDIA driver: about 0.55 GB to fetch, 0.5 GB on disk.
+           The choice is remembered until --cuda.
+  neither  CUDA if an NVIDIA driver of at least version 580 is there, else CPU.
+
+Needs a C++17 compiler (CXX, or c++) and Python 3 with pip; nothing is installed into that Python.
+It may be stopped at any time: run it again and it goes on with the wheel where it stopped.
+pip's own settings (PIP_INDEX_URL, HTTPS_PROXY, ...) apply.
+
+A libtorch of your own is used instead, and nothing fetched, if you set one of
+  LIBTORCH=/absolute/path    a libtorch folder, or the `torch` folder of a Python package
+  LIBTORCH_USE_PYTORCH=1     the PyTorch of the active Python
+Its version must be 2.11.0; LIBTORCH_BYPASS_VERSION_CHECK=1 turns that check off.
+";
+
+const DEMO: &str = "\
+Set up, then build and run `slotcon demo ARGS`.
+
+Usage: cargo xtask demo [ARGS...]
+
+It draws scenes, learns groups from them without their labels, and compares what it found with the
+true label maps. `cargo xtask demo --data DIR` takes your own photos. The arguments of the demo itself:
+`cargo run --release -p slotcon-cli -- demo --help`.
+";
+
+const TEST: &str = "\
+Set up, then run every test of the workspace, documentation examples included.
+
+Usage: cargo xtask test [ARGS...]
+
+ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo test`, for example
+  cargo xtask test -p slotcon-data
+  cargo xtask test golden
+
+  SLOTCON_FIXTURES   folder of golden values        (default ../shared/fixtures from the repository's root)
+  SLOTCON_DATA       folder of small real data sets (default ../shared/data)
+Tests that need a folder which is absent say so and are reported as ignored.
+";
+
+const CHECK: &str = "\
+What must pass before a change goes in.
+
+Usage: cargo xtask check [--cuda]
+
+  (nothing)  cargo fmt --check, clippy and rustdoc with warnings as errors, then `cargo xtask test`
+  --cuda     fetch the CUDA build of libtorch into .libtorch-cuda/ (unless .libtorch/ has it), compile and
+             link the whole workspace against it in target/cuda/, and verify that the `slotcon` binary
+             loads libtorch_cuda; needs no GPU, about 7 GB of free disk, and some minutes
+";
+
+/// Parses the arguments after `cargo xtask`.
+///
+/// # Errors
+/// On an unknown command or option; the message names what there is.
+pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
+    let args: Vec<String> = args.collect();
+    let Some((command, rest)) = args.split_first() else {
+        return Ok(Task::Help(HELP));
+    };
+    let wants_help = rest.first().is_some_and(|a| a == "--help" || a == "-h");
+    match command.as_str() {
+        "-h" | "--help" | "help" => Ok(Task::Help(HELP)),
+        "setup" if wants_help => Ok(Task::Help(SETUP)),
+        "demo" if wants_help => Ok(Task::Help(DEMO)),
+        "test" if wants_help => Ok(Task::Help(TEST)),
+        "check" if wants_help => Ok(Task::Help(CHECK)),
+        "setup" => match flags(rest).as_slice() {
+            [] => Ok(Task::Setup(Choice::Auto)),
+            ["--cuda"] => Ok(Task::Setup(Choice::Cuda)),
+            ["--cpu"] => Ok(Task::Setup(Choice::Cpu)),
+            other => bail!(
+                "setup does not know '{}'; it takes --cuda or --cpu",
+                other.join(" ")
+            ),
+        },
+        "demo" => Ok(Task::Demo(rest.to_vec())),
+        "test" => Ok(Task::Test(rest.to_vec())),
+        "check" => match flags(rest).as_slice() {
+            [] => Ok(Task::Check { cuda: false }),
+            ["--cuda"] => Ok(Task::Check { cuda: true }),
+            other => bail!(
+                "check does not know '{}'; it takes --cuda or nothing",
+                other.join(" ")
+            ),
+        },
+        other => {
+            bail!("there is no command '{other}'; the commands are setup, demo, test and check (--help)")
+        }
+    }
+}
+
+fn flags(rest: &[String]) -> Vec<&str> {
+    rest.iter().map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn commands_and_their_options() {
+        assert_eq!(parsed("").unwrap(), Task::Help(HELP));
+        assert_eq!(parsed("setup").unwrap(), Task::Setup(Choice::Auto));
+        assert_eq!(parsed("setup --cuda").unwrap(), Task::Setup(Choice::Cuda));
+        assert_eq!(parsed("setup -h").unwrap(), Task::Help(SETUP));
+        assert_eq!(parsed("check --cuda").unwrap(), Task::Check { cuda: true });
+        assert_eq!(
+            parsed("demo --data d").unwrap(),
+            Task::Demo(vec!["--data".into(), "d".into()])
+        );
+        assert_eq!(
+            parsed("test -p xtask").unwrap(),
+            Task::Test(vec!["-p".into(), "xtask".into()])
+        );
+    }
+
+    #[test]
+    fn unknown_words_are_named() {
+        assert!(parsed("stup").unwrap_err().to_string().contains("'stup'"));
+        assert!(parsed("setup --gpu").unwrap_err().to_string().contains("--gpu"));
+        assert!(parsed("setup --cuda --cpu").is_err());
+    }
+}
