@@ -8,6 +8,7 @@ fn main() {
     println!("cargo:libtorch_lib={lib}");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=cpp");
+    println!("cargo:rerun-if-changed={lib}");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
 
     let include = std::env::var_os("LIBTORCH_INCLUDE").map_or_else(
