@@ -126,51 +126,7 @@ mod tests {
     #[test]
     fn ids_come_out_as_they_went_in() {
         use png::{BitDepth, ColorType};
-        let cases: [(ColorType, BitDepth, u32, &[u8], &[u16]); 6] = [
-            (
-                ColorType::Grayscale,
-                BitDepth::Eight,
-                2,
-                &[0, 255, 11, 3],
-                &[0, 255, 11, 3],
-            ),
-            (
-                ColorType::Indexed,
-                BitDepth::Eight,
-                2,
-                &[0, 255, 11, 3],
-                &[0, 255, 11, 3],
-            ),
-            (
-                ColorType::Indexed,
-                BitDepth::Four,
-                3,
-                &[0x1f, 0x20, 0xa0, 0xb0],
-                &[1, 15, 2, 10, 0, 11],
-            ),
-            (
-                ColorType::Grayscale,
-                BitDepth::Two,
-                3,
-                &[0b0001_1000, 0b1111_0100],
-                &[0, 1, 2, 3, 3, 1],
-            ),
-            (
-                ColorType::Grayscale,
-                BitDepth::One,
-                3,
-                &[0b1010_0000, 0b0100_0000],
-                &[1, 0, 1, 0, 1, 0],
-            ),
-            (
-                ColorType::Grayscale,
-                BitDepth::Sixteen,
-                2,
-                &[1, 0, 0, 5, 255, 255, 0, 0],
-                &[256, 5, 65535, 0],
-            ),
-        ];
-        for (colour, depth, width, data, want) in cases {
+        let check = |colour, depth, width: u32, data: &[u8], want: &[u16]| {
             let height = want.len() as u32 / width;
             let map = decode_label_map(Cursor::new(png_of(width, height, colour, depth, data))).unwrap();
             assert_eq!(
@@ -178,7 +134,49 @@ mod tests {
                 (width, height, want),
                 "{colour:?} {depth:?}"
             );
-        }
+        };
+        check(
+            ColorType::Grayscale,
+            BitDepth::Eight,
+            2,
+            &[0, 255, 11, 3],
+            &[0, 255, 11, 3],
+        );
+        check(
+            ColorType::Indexed,
+            BitDepth::Eight,
+            2,
+            &[0, 255, 11, 3],
+            &[0, 255, 11, 3],
+        );
+        check(
+            ColorType::Indexed,
+            BitDepth::Four,
+            3,
+            &[0x1f, 0x20, 0xa0, 0xb0],
+            &[1, 15, 2, 10, 0, 11],
+        );
+        check(
+            ColorType::Grayscale,
+            BitDepth::Two,
+            3,
+            &[0b0001_1000, 0b1111_0100],
+            &[0, 1, 2, 3, 3, 1],
+        );
+        check(
+            ColorType::Grayscale,
+            BitDepth::One,
+            3,
+            &[0b1010_0000, 0b0100_0000],
+            &[1, 0, 1, 0, 1, 0],
+        );
+        check(
+            ColorType::Grayscale,
+            BitDepth::Sixteen,
+            2,
+            &[1, 0, 0, 5, 255, 255, 0, 0],
+            &[256, 5, 65535, 0],
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub use sniff::Format;
+pub(crate) use sniff::SNIFF_BYTES;
 
 use crate::error::PictureError;
 use crate::geometry::CropBox;
