@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use safetensors::Dtype;
@@ -87,8 +88,12 @@ pub fn save(
 
     let folder = path.parent().unwrap_or(Path::new("."));
     // Dropped on any error, which removes it.
-    let unfinished =
-        tempfile::Builder::new().prefix(".unfinished-").tempfile_in(folder).map_err(io)?.into_temp_path();
+    let unfinished = tempfile::Builder::new()
+        .prefix(".unfinished-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(io)?
+        .into_temp_path();
     safetensors::serialize_to_file(tensors, Some(metadata), &unfinished).map_err(|e| match e {
         safetensors::SafeTensorError::IoError(source) => io(source),
         e => other(e.to_string()),
