@@ -10,7 +10,7 @@ use safetensors::Dtype;
 use safetensors::tensor::View;
 use tch::{Kind, Tensor};
 
-use super::{CheckpointError, FORMAT_VERSION, MODEL, MOMENTUM, Progress};
+use super::{CheckpointError, FORMAT_VERSION, HEADER, Header, MODEL, MOMENTUM, Progress};
 use crate::method::SlotCon;
 use crate::optim::Optimizer;
 use crate::recipe::Recipe;
@@ -78,13 +78,10 @@ pub fn save(
     for (name, momentum) in optimizer.state() {
         tensors.push((format!("{MOMENTUM}{name}"), Lazy::new(momentum).map_err(other)?));
     }
-    let progress = serde_json::to_string(progress).map_err(|e| other(e.to_string()))?;
-    let metadata = HashMap::from([
-        ("format".to_owned(), "slotcon".to_owned()),
-        ("format_version".to_owned(), FORMAT_VERSION.to_string()),
-        ("recipe".to_owned(), recipe.to_toml()),
-        ("progress".to_owned(), progress),
-    ]);
+    let header =
+        Header { format_version: FORMAT_VERSION, recipe: recipe.to_toml(), progress: progress.clone() };
+    let header = serde_json::to_string(&header).map_err(|e| other(e.to_string()))?;
+    let metadata = HashMap::from([(HEADER.to_owned(), header)]);
 
     let folder = path.parent().unwrap_or(Path::new("."));
     // Dropped on any error, which removes it.
