@@ -1,1 +1,27 @@
 //! A folder of photos in, batches of paired augmented views out.
+//!
+//! The way of a picture through this crate:
+//! [`source`] lists it, [`sampler`] says when it is seen, [`picture`] decodes it, [`augment`] makes two views of it,
+//! and [`loader`] hands over batches of such pairs. [`scenes`] draws pictures with known label maps for when there
+//! are no photos at hand. Nothing here knows of libtorch: what leaves are plain buffers of bytes.
+//!
+//! All randomness is a function of (seed, epoch, sample), see [`rng`].
+
+pub mod augment;
+pub mod error;
+pub mod geometry;
+pub mod labels;
+pub mod loader;
+pub mod picture;
+pub mod resize;
+pub mod rng;
+pub mod sampler;
+pub mod scenes;
+pub mod source;
+
+pub use augment::{Augment, AugmentConfig, ViewAugment};
+pub use error::{Error, PictureError, Result};
+pub use labels::LabelMap;
+pub use loader::{BadPicture, Loader, LoaderConfig, PairedBatch, ViewBatch};
+pub use picture::Picture;
+pub use source::{Dataset, Layout};

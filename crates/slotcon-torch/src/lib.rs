@@ -1,10 +1,13 @@
-//! What libtorch has and tch does not.
+//! What libtorch has and tch does not: [`autocast`], steps over many tensors at once ([`multi_tensor`]), layouts.
+//!
+//! All C++ and `unsafe` of the project is in this crate.
 
-/// The CUDA devices that libtorch sees.
-pub fn version() -> String {
-    format!(
-        "{:?} {}",
-        tch::Tensor::from_slice(&[1f32, 2.0]).sum(tch::Kind::Float),
-        tch::Cuda::device_count()
-    )
-}
+mod autocast;
+mod error;
+mod ffi;
+mod layout;
+pub mod multi_tensor;
+
+pub use autocast::autocast;
+pub use error::Error;
+pub use layout::channels_last;

@@ -1,1 +1,13 @@
-//! SlotCon: the method, its optimizers, recipes, trainer and checkpoints.
+//! SlotCon (arXiv 2205.15288): [`method`] is the paper's section 3; around it are the optimizers, recipes,
+//! checkpoints and the training run.
+
+pub mod checkpoint;
+mod error;
+pub mod events;
+pub mod method;
+pub mod optim;
+pub mod recipe;
+pub mod run;
+pub mod schedule;
+
+pub use error::Error;

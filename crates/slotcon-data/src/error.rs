@@ -1,0 +1,153 @@
+//! What can go wrong, in two kinds: errors that end a run ([`Error`]) and errors that cost one picture ([`PictureError`]).
+
+use std::path::PathBuf;
+
+/// The result of whatever concerns a data set or a run as a whole.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error that concerns the data set or the run as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder given as data does not exist.
+    #[error("{path}: no such folder; give the folder that holds the pictures", path = path.display())]
+    Missing {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// Something that must be a folder is a file.
+    #[error("{path}: is not a folder; give the folder that holds the pictures", path = path.display())]
+    NotAFolder {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// There is nothing to train on.
+    #[error("{path}: no picture found below it (looked for JPEG, PNG, WebP, TIFF, BMP and GIF, in all subfolders)", path = path.display())]
+    NoPictures {
+        /// The folder searched.
+        path: PathBuf,
+    },
+    /// A published layout was asked for and the folder is laid out in another way.
+    #[error("{path}: the layout {layout} expects {expected} here; for pictures in any arrangement use the layout folder", path = path.display())]
+    Layout {
+        /// The folder that was searched.
+        path: PathBuf,
+        /// Name of the layout.
+        layout: &'static str,
+        /// What should have been there.
+        expected: &'static str,
+    },
+    /// No data set was named at all.
+    #[error("no data given: name at least one folder of pictures")]
+    NoRoots,
+    /// Reading or writing failed.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Fewer pictures than one batch needs.
+    #[error(
+        "the data set has {pictures} pictures, one batch takes {total} ({batch} for each of {world_size} ranks): \
+         set the batch to at most {pictures} or add pictures"
+    )]
+    TooFewPictures {
+        /// Pictures found.
+        pictures: usize,
+        /// Pictures a batch takes over all ranks.
+        total: usize,
+        /// Pictures a batch takes on one rank.
+        batch: usize,
+        /// Number of ranks.
+        world_size: usize,
+    },
+    /// A setting that cannot work.
+    #[error("{name} = {value}: {expected}")]
+    Setting {
+        /// Name of the setting.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// Too many pictures could not be used.
+    #[error(
+        "{bad} of the {seen} pictures read so far could not be used, more than the {allowed:.0} % allowed; the last ones: {last}",
+        allowed = allowed * 100.0
+    )]
+    TooManyBad {
+        /// Pictures that could not be used.
+        bad: u64,
+        /// Pictures tried.
+        seen: u64,
+        /// The allowed fraction.
+        allowed: f64,
+        /// The last of them with their reasons.
+        last: String,
+    },
+    /// The threads that load pictures have ended.
+    #[error("the loader has stopped: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// A file that should hold a label map does not.
+    #[error("{path}: {source}", path = path.display())]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PictureError,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+/// Why one picture cannot be used. It costs that picture, not the run.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// The file could not be opened or read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// The file holds nothing.
+    #[error("is empty (0 bytes)")]
+    Empty,
+    /// The first bytes are those of no picture format known here.
+    #[error(
+        "is not a picture (its first bytes are those of no known format: JPEG, PNG, WebP, TIFF, BMP, GIF)"
+    )]
+    UnknownFormat,
+    /// The decoder refused the content.
+    #[error("is not a whole {format}: {reason}")]
+    Decode {
+        /// Name of the format.
+        format: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// More pixels than allowed.
+    #[error("has {width}x{height} pixels, more than the {max_pixels} allowed (max_pixels)")]
+    TooLarge {
+        /// Width in pixels.
+        width: u64,
+        /// Height in pixels.
+        height: u64,
+        /// The limit.
+        max_pixels: u64,
+    },
+    /// A decoder broke down on the content.
+    #[error("breaks the decoder: {0}")]
+    Panic(String),
+    /// A label map of a kind that holds no class ids.
+    #[error("is not an index PNG: {0}; a label map is a PNG with a palette or in gray, one class id a pixel")]
+    NotALabelMap(String),
+}

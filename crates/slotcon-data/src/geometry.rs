@@ -1,0 +1,61 @@
+//! Crop boxes, how they overlap, and the overlap's coordinates inside each crop.
+
+/// A box of whole pixels inside a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CropBox {
+    /// First row.
+    pub top: u32,
+    /// First column.
+    pub left: u32,
+    /// Rows.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+}
+
+impl CropBox {
+    /// One past the last column.
+    pub fn right(&self) -> u32 {
+        self.left + self.width
+    }
+
+    /// One past the last row.
+    pub fn bottom(&self) -> u32 {
+        self.top + self.height
+    }
+
+    /// Pixels that two boxes share.
+    pub fn intersection(&self, other: &Self) -> u64 {
+        let across = self
+            .right()
+            .min(other.right())
+            .saturating_sub(self.left.max(other.left));
+        let down = self
+            .bottom()
+            .min(other.bottom())
+            .saturating_sub(self.top.max(other.top));
+        u64::from(across) * u64::from(down)
+    }
+}
+
+/// Where the region that two crops share lies within `of`, as x1, y1, x2, y2 in units of that crop's width and height
+/// (0 to 1 wherever the crops overlap; `_clip_coords` upstream). Two crops that do not overlap give x2 < x1 or
+/// y2 < y1, as upstream does.
+pub fn overlap_coords(of: &CropBox, other: &CropBox) -> [f32; 4] {
+    let x1 = f64::from(of.left.max(other.left)) - f64::from(of.left);
+    let y1 = f64::from(of.top.max(other.top)) - f64::from(of.top);
+    let x2 = f64::from(of.right().min(other.right())) - f64::from(of.left);
+    let y2 = f64::from(of.bottom().min(other.bottom())) - f64::from(of.top);
+    let (width, height) = (f64::from(of.width), f64::from(of.height));
+    [
+        (x1 / width) as f32,
+        (y1 / height) as f32,
+        (x2 / width) as f32,
+        (y2 / height) as f32,
+    ]
+}
+
+/// The coordinates after the crop has been mirrored left to right.
+pub fn mirror_coords([x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
+    [1.0 - x2, y1, 1.0 - x1, y2]
+}

@@ -1,0 +1,129 @@
+//! Batches of paired views, made by threads ahead of their use, in an order that no number of threads changes.
+
+mod batch;
+mod config;
+mod policy;
+mod pool;
+mod sample;
+mod worker;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+pub use batch::{BadPicture, PairedBatch, PixelBuffer, ViewBatch};
+pub use config::LoaderConfig;
+
+use crate::augment::{Augment, AugmentConfig};
+use crate::error::{Error, Result};
+use crate::sampler::Sampler;
+use crate::source::Dataset;
+use policy::BadPolicy;
+use worker::Shared;
+
+/// Hands over batches for ever, epoch after epoch.
+///
+/// What a batch holds is a function of the data set, the settings and its step alone: the same whatever the number of
+/// threads, and, pictures taken over all ranks together, whatever the number of ranks. A picture that cannot be used is
+/// replaced by another one, chosen as a function of (seed, epoch, picture).
+///
+/// Memory: at most `prefetch` batches here, those that the caller keeps, and for each thread one decoded picture and
+/// one pair of views.
+#[derive(Debug)]
+pub struct Loader {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    policy: BadPolicy,
+    steps_per_epoch: u64,
+    ended: bool,
+}
+
+impl Loader {
+    /// Starts the threads. The first batch is that of global step `first_step`; nothing before it is read.
+    ///
+    /// # Errors
+    /// When the data set has fewer pictures than a batch over all ranks takes, or a setting cannot work.
+    pub fn new(dataset: Arc<Dataset>, augment: AugmentConfig, config: LoaderConfig) -> Result<Self> {
+        let augment = Augment::new(augment)?;
+        let policy = BadPolicy::new(&config)?;
+        if config.prefetch == 0 {
+            return Err(Error::Setting {
+                name: "prefetch",
+                value: "0".into(),
+                expected: "must be at least 1",
+            });
+        }
+        let sampler = Sampler::new(
+            dataset.len(),
+            config.batch,
+            config.rank,
+            config.world_size,
+            config.seed,
+        )?;
+        let steps_per_epoch = sampler.steps_per_epoch();
+        let threads = match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        let shared = Arc::new(Shared::new(dataset, augment, &config, sampler));
+        let mut loader = Self {
+            shared,
+            threads: Vec::new(),
+            policy,
+            steps_per_epoch,
+            ended: false,
+        };
+        for i in 0..threads {
+            let shared = Arc::clone(&loader.shared);
+            let thread = std::thread::Builder::new()
+                .name(format!("loader-{i}"))
+                .spawn(move || shared.work())
+                .map_err(|e| Error::Stopped {
+                    reason: format!("no thread could be started: {e}"),
+                })?;
+            loader.threads.push(thread);
+        }
+        Ok(loader)
+    }
+
+    /// Batches an epoch has.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.steps_per_epoch
+    }
+
+    /// Pictures tried so far, and those of them that could not be used.
+    pub fn counts(&self) -> (u64, u64) {
+        self.policy.counts()
+    }
+
+    /// The next batch; waits until it is made.
+    ///
+    /// # Errors
+    /// When too many pictures cannot be used. The loader has then ended.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "an iterator would hide that an error ends it"
+    )]
+    pub fn next(&mut self) -> Result<PairedBatch> {
+        if self.ended {
+            return Err(Error::Stopped {
+                reason: "an earlier error ended it".into(),
+            });
+        }
+        let taken = self.shared.take().and_then(|made| {
+            self.policy.judge(&made)?;
+            Ok(made.into_batch())
+        });
+        self.ended = taken.is_err();
+        taken
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.shared.stop();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so through the state already.
+            let _ = thread.join();
+        }
+    }
+}

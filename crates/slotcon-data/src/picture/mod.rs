@@ -1,0 +1,177 @@
+//! Pictures as bytes: decoding whatever the file holds into 8-bit RGB.
+
+mod jpeg;
+mod orient;
+mod other;
+mod sniff;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+pub use sniff::Format;
+pub(crate) use sniff::SNIFF_BYTES;
+
+use crate::error::PictureError;
+use crate::geometry::CropBox;
+
+/// An 8-bit RGB picture, `[height, width, 3]`, rows first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture from its bytes.
+    ///
+    /// # Panics
+    /// When there are not width x height x 3 bytes.
+    pub fn new(width: u32, height: u32, rgb: Vec<u8>) -> Self {
+        assert_eq!(
+            rgb.len(),
+            width as usize * height as usize * 3,
+            "a picture has width x height x 3 bytes"
+        );
+        Self { width, height, rgb }
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The bytes, `[height, width, 3]`.
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+
+    /// The bytes alone.
+    pub fn into_rgb(self) -> Vec<u8> {
+        self.rgb
+    }
+
+    /// The part of the picture inside a box.
+    ///
+    /// # Panics
+    /// When the box leaves the picture.
+    pub fn cut(&self, crop: &CropBox) -> Self {
+        let mut rgb = Vec::with_capacity(crop.width as usize * crop.height as usize * 3);
+        for y in crop.top..crop.bottom() {
+            let start = y as usize * self.width as usize;
+            rgb.extend_from_slice(
+                &self.rgb[(start + crop.left as usize) * 3..(start + crop.right() as usize) * 3],
+            );
+        }
+        Self::new(crop.width, crop.height, rgb)
+    }
+}
+
+/// How pictures are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// A picture with more pixels than this is refused before its pixels are unpacked: a file of a few kilobytes can
+    /// claim gigabytes.
+    pub max_pixels: u64,
+    /// Turn the picture as its EXIF orientation says. Off in the official code.
+    pub exif_orientation: bool,
+}
+
+/// The size at which Pillow, too, refuses a picture (twice its `MAX_IMAGE_PIXELS`).
+pub const DEFAULT_MAX_PIXELS: u64 = 178_956_970;
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self {
+            max_pixels: DEFAULT_MAX_PIXELS,
+            exif_orientation: false,
+        }
+    }
+}
+
+/// Reads and decodes a picture file, whatever its name, into 8-bit RGB: gray is repeated, a palette applied, of 16 bits
+/// the higher 8 are kept, CMYK converted, transparency dropped, of several frames the first taken (Pillow's
+/// `convert("RGB")`).
+///
+/// # Errors
+/// When the file cannot be read, is no picture, is not whole, or has more than `max_pixels` pixels.
+pub fn decode_rgb(path: &Path, options: &DecodeOptions) -> Result<Picture, PictureError> {
+    let mut bytes = Vec::new();
+    read_into(path, &mut bytes)?;
+    decode_rgb_bytes(&bytes, options)
+}
+
+/// Reads a whole file into `bytes`, whose memory is used again.
+pub(crate) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> Result<(), PictureError> {
+    bytes.clear();
+    let mut file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
+    }
+    file.read_to_end(bytes)?;
+    Ok(())
+}
+
+/// Decodes a picture from the bytes of its file, see [`decode_rgb`]. A decoder that panics counts as a picture that
+/// cannot be used.
+///
+/// # Errors
+/// As [`decode_rgb`], but for reading.
+pub fn decode_rgb_bytes(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, PictureError> {
+    let mut picture = Picture::default();
+    decode_into(bytes, options, &mut picture)?;
+    Ok(picture)
+}
+
+/// Decodes into the memory of an earlier picture.
+pub(crate) fn decode_into(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    picture: &mut Picture,
+) -> Result<(), PictureError> {
+    let buffer = std::mem::take(&mut picture.rgb);
+    let decoded = std::panic::catch_unwind(move || decode(bytes, options, buffer));
+    *picture = decoded.unwrap_or_else(|cause| Err(PictureError::Panic(panic_text(cause.as_ref()))))?;
+    Ok(())
+}
+
+fn decode(bytes: &[u8], options: &DecodeOptions, buffer: Vec<u8>) -> Result<Picture, PictureError> {
+    if bytes.is_empty() {
+        return Err(PictureError::Empty);
+    }
+    let (picture, orientation) = match Format::of(bytes).ok_or(PictureError::UnknownFormat)? {
+        Format::Jpeg => jpeg::decode(bytes, options, buffer)?,
+        format => other::decode(bytes, format, options)?,
+    };
+    Ok(if options.exif_orientation {
+        orient::turn(picture, orientation)
+    } else {
+        picture
+    })
+}
+
+fn check_size(width: u64, height: u64, options: &DecodeOptions) -> Result<(), PictureError> {
+    let max_pixels = options.max_pixels;
+    if width.saturating_mul(height) > max_pixels {
+        return Err(PictureError::TooLarge {
+            width,
+            height,
+            max_pixels,
+        });
+    }
+    Ok(())
+}
+
+/// The message of a caught panic.
+pub(crate) fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause.downcast_ref::<&str>().copied();
+    text.or_else(|| cause.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given")
+        .to_string()
+}

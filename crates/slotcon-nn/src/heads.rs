@@ -1,0 +1,50 @@
+//! The heads of SlotCon: projector and slot predictor (upstream `DINOHead2d` and `DINOHead`).
+
+use tch::Tensor;
+
+use crate::layers::{BatchNorm, Linear};
+use crate::store::Path;
+
+/// Shape of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MlpConfig {
+    /// Input features.
+    pub input: i64,
+    /// Features of both hidden layers.
+    pub hidden: i64,
+    /// Output features.
+    pub output: i64,
+    /// Whether the official weights are 1x1 convolutions (`[out, in, 1, 1]`): the projector.
+    pub conv: bool,
+}
+
+/// Linear, batch norm, GELU, twice; then linear. On positions it is the official chain of 1x1 convolutions,
+/// computed as matrix products.
+#[derive(Debug)]
+pub struct Mlp {
+    linear: [Linear; 3],
+    norm: [BatchNorm; 2],
+}
+
+impl Mlp {
+    /// Builds `mlp.0` … `mlp.6` below `path`.
+    pub fn new(path: &Path, config: MlpConfig) -> Self {
+        let MlpConfig { input, hidden, output, conv } = config;
+        let mlp = path.sub("mlp");
+        let first = Linear::new(&mlp.sub(0), input, hidden, conv);
+        let first_norm = BatchNorm::new(&mlp.sub(1), hidden);
+        let second = Linear::new(&mlp.sub(3), hidden, hidden, conv);
+        let second_norm = BatchNorm::new(&mlp.sub(4), hidden);
+        let third = Linear::new(&mlp.sub(6), hidden, output, conv);
+        Self { linear: [first, second, third], norm: [first_norm, second_norm] }
+    }
+
+    /// `[N, input]` to `[N, output]`; the batch statistics are over the N rows.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let mut x = x.shallow_clone();
+        for (linear, norm) in self.linear.iter().zip(&self.norm) {
+            x = norm.forward(&linear.forward(&x), train).gelu("none");
+        }
+        self.linear[2].forward(&x)
+    }
+}

@@ -1,0 +1,125 @@
+//! Convolution, batch normalisation and linear layers over tensors that a [`crate::Store`] holds.
+
+use tch::Tensor;
+
+use crate::store::{Init, Path};
+
+/// Geometry of a square 2-d convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvConfig {
+    /// Side of the kernel.
+    pub kernel: i64,
+    /// Step between outputs.
+    pub stride: i64,
+    /// Distance between the kernel's taps.
+    pub dilation: i64,
+    /// Number of channel groups.
+    pub groups: i64,
+}
+
+impl Default for ConvConfig {
+    fn default() -> Self {
+        Self { kernel: 1, stride: 1, dilation: 1, groups: 1 }
+    }
+}
+
+/// A convolution without bias, padded so that stride 1 keeps the size.
+#[derive(Debug)]
+pub struct Conv2d {
+    weight: Tensor,
+    config: ConvConfig,
+}
+
+impl Conv2d {
+    /// `weight [output, input/groups, k, k]`, He fan-out normal as upstream: std² = 2 / (k² output).
+    pub fn new(path: &Path, input: i64, output: i64, config: ConvConfig) -> Self {
+        let k = config.kernel;
+        let std = (2.0 / (k * k * output) as f64).sqrt();
+        let weight = path.parameter("weight", &[output, input / config.groups, k, k], Init::Normal(std));
+        Self { weight, config }
+    }
+
+    /// `[B, input, h, w]` to `[B, output, h/stride, w/stride]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let ConvConfig { kernel, stride, dilation, groups } = self.config;
+        let padding = (kernel - 1) / 2 * dilation;
+        x.conv2d(&self.weight, None::<Tensor>, stride, padding, dilation, groups)
+    }
+}
+
+/// Batch normalisation with running statistics (momentum 0.1, eps 1e-5), over positions and pictures.
+#[derive(Debug)]
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    num_batches_tracked: Tensor,
+}
+
+impl BatchNorm {
+    const MOMENTUM: f64 = 0.1;
+    const EPS: f64 = 1e-5;
+
+    /// Names and order of PyTorch: weight, bias, running_mean, running_var, num_batches_tracked.
+    pub fn new(path: &Path, channels: i64) -> Self {
+        Self::with_weight(path, channels, 1.0)
+    }
+
+    /// As [`BatchNorm::new`] with another initial weight (zero for the last one of a residual block).
+    pub fn with_weight(path: &Path, channels: i64, weight: f64) -> Self {
+        let shape = [channels];
+        Self {
+            weight: path.parameter("weight", &shape, Init::Constant(weight)),
+            bias: path.parameter("bias", &shape, Init::Constant(0.0)),
+            running_mean: path.buffer("running_mean", &shape, 0.0),
+            running_var: path.buffer("running_var", &shape, 1.0),
+            num_batches_tracked: path.counter("num_batches_tracked"),
+        }
+    }
+
+    /// `[B, C, h, w]` or `[N, C]`, normalised per channel: in training by the batch's own statistics, which also
+    /// move the running ones; otherwise by the running ones.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        if train {
+            let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
+        }
+        x.batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            train,
+            Self::MOMENTUM,
+            Self::EPS,
+            true,
+        )
+    }
+}
+
+/// A linear layer with bias. Its weight may carry trailing dimensions of size one, so that PyTorch's 1x1
+/// convolutions are the same matrix product under their own name and shape.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// `weight [output, input]` (`[output, input, 1, 1]` with `conv`), normal with std 0.02; zero bias.
+    ///
+    /// Upstream truncates the normal at ±2, a hundred standard deviations: the same distribution.
+    pub fn new(path: &Path, input: i64, output: i64, conv: bool) -> Self {
+        let shape: &[i64] = if conv { &[output, input, 1, 1] } else { &[output, input] };
+        Self {
+            weight: path.parameter("weight", shape, Init::Normal(0.02)),
+            bias: path.parameter("bias", &[output], Init::Constant(0.0)),
+        }
+    }
+
+    /// `[..., input]` to `[..., output]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let weight = self.weight.flatten(1, -1);
+        x.linear(&weight, Some(&self.bias))
+    }
+}

@@ -1,0 +1,14 @@
+//! C++ exceptions as Rust errors.
+
+/// What libtorch threw.
+#[derive(Debug, thiserror::Error)]
+#[error("libtorch: {0}")]
+pub struct Error(String);
+
+impl From<cxx::Exception> for Error {
+    fn from(exception: cxx::Exception) -> Self {
+        // The first line says what; the rest is a C++ stack trace.
+        let text = exception.what();
+        Self(text.lines().next().unwrap_or(text).to_owned())
+    }
+}

@@ -1,0 +1,41 @@
+//! Checkpoints: one safetensors file with every tensor of the run and, in its header, the recipe and how far it got.
+//!
+//! Tensors are named `model.<official name>` and `optimizer.momentum.<official name>`. A file is written beside its
+//! final place, flushed to the disk and renamed, so that a reader sees the old file or the new one, never a part.
+
+mod error;
+mod read;
+mod write;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::CheckpointError;
+pub use read::Checkpoint;
+pub use write::save;
+
+/// Version of the layout described here. A program refuses a newer one by name.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Prefix of the model's tensors.
+pub const MODEL: &str = "model.";
+/// Prefix of the optimizer's momentum buffers.
+pub const MOMENTUM: &str = "optimizer.momentum.";
+
+/// How far a run got, and on what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps done; the next one has this number.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+    /// Steps an epoch.
+    pub steps_per_epoch: u64,
+    /// Pictures in the data set: another number means another order.
+    pub pictures: u64,
+    /// Loss scale and steps since it last changed (f16 only).
+    pub loss_scale: (f64, u64),
+    /// Steps skipped because a loss or gradient was not finite.
+    pub skipped: u64,
+    /// Pictures that could not be used so far.
+    pub bad_pictures: u64,
+}

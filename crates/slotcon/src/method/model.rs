@@ -1,0 +1,203 @@
+//! SlotCon as a whole: one training step from two views to the loss (section 3, algorithm 1).
+
+use slotcon_nn::{Arch, Mlp, MlpConfig, Path, ResNet, Role, Store};
+use tch::{Device, Kind, Tensor};
+
+use super::center::update_center;
+use super::group_loss::{Temperatures, group_loss};
+use super::grouping::{Grouping, Groups};
+use super::inverse_augmentation::InverseAugmentation;
+use super::network::{Mode, Network, projector};
+use super::slot_loss::slot_loss;
+use super::teacher::MovingAverage;
+
+/// What defines the model; the recipe's `[model]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// Backbone f.
+    pub arch: Arch,
+    /// Hidden features of projector and predictor.
+    pub dim_hidden: i64,
+    /// D: features of a position and of a slot.
+    pub dim_out: i64,
+    /// K: number of prototypes.
+    pub prototypes: i64,
+    /// τ_s and τ_t.
+    pub temperatures: Temperatures,
+    /// Momentum of the centre.
+    pub center_momentum: f64,
+    /// λ_g: share of the group loss.
+    pub group_loss_weight: f64,
+}
+
+/// One view of a batch.
+#[derive(Debug)]
+pub struct View {
+    /// Normalised pictures `[B, 3, H, W]`.
+    pub crops: Tensor,
+    /// Box of the region shared with the other view, x1, y1, x2, y2 in units of the crop, after its flip.
+    pub coords: Vec<[f64; 4]>,
+    /// Whether the crop was mirrored.
+    pub flips: Vec<bool>,
+}
+
+/// The parts of the loss, scalars on the device; nothing waits for them until they are read.
+#[derive(Debug)]
+pub struct Losses {
+    /// λ_g (group\[0\] + group\[1\]) + (1 - λ_g) (slot\[0\] + slot\[1\]).
+    pub total: Tensor,
+    /// Group loss of student view 1 against teacher view 2, and of 2 against 1.
+    pub group: [Tensor; 2],
+    /// Slot loss of the same pairs.
+    pub slot: [Tensor; 2],
+}
+
+/// What one forward pass leaves: the losses, and both networks' groups for whoever wants to look at them.
+#[derive(Debug)]
+pub struct Step {
+    /// To be differentiated.
+    pub losses: Losses,
+    /// The student's groups of view 1 and 2.
+    pub student: [Groups; 2],
+    /// The teacher's.
+    pub teacher: [Groups; 2],
+    /// Scores on the shared region, `[B, N, K]`: student view 1, 2, teacher view 1, 2.
+    pub aligned: [Tensor; 4],
+}
+
+/// Student, teacher, predictor and centre, with every tensor under its official name.
+#[derive(Debug)]
+pub struct SlotCon {
+    config: ModelConfig,
+    store: Store,
+    student: Network,
+    teacher: Network,
+    predictor: Mlp,
+    center: Tensor,
+    average: MovingAverage,
+}
+
+impl SlotCon {
+    /// A fresh model with the official initialisation. Its random numbers come from libtorch's CPU generator.
+    pub fn new(config: ModelConfig, device: Device, kind: Kind) -> Self {
+        let store = Store::new(device, kind);
+        let root = store.root();
+        let frozen = root.frozen();
+        let ModelConfig { arch, dim_hidden, dim_out, prototypes, temperatures, .. } = config;
+        let center = root.buffer("center", &[1, prototypes], 0.0);
+        // The official order of the state dict: encoders, projectors, groupings, each student before teacher.
+        let backbones = [(&root, "encoder_q"), (&frozen, "encoder_k")]
+            .map(|(path, name): (&Path, _)| ResNet::new(&path.sub(name), arch));
+        let projectors = [(&root, "projector_q"), (&frozen, "projector_k")]
+            .map(|(path, name)| projector(&path.sub(name), arch, dim_hidden, dim_out));
+        // The assignment's temperature is τ_t in the student as well.
+        let groupings = [(&root, "grouping_q"), (&frozen, "grouping_k")]
+            .map(|(path, name)| Grouping::new(&path.sub(name), prototypes, dim_out, temperatures.teacher));
+        let predictor = MlpConfig { input: dim_out, hidden: dim_hidden, output: dim_out, conv: false };
+        let predictor = Mlp::new(&root.sub("predictor_slot"), predictor);
+
+        let [backbone_q, backbone_k] = backbones;
+        let [projector_q, projector_k] = projectors;
+        let [grouping_q, grouping_k] = groupings;
+        let average = MovingAverage::new(teacher_pairs(&store));
+        Self {
+            config,
+            student: Network { backbone: backbone_q, projector: projector_q, grouping: grouping_q },
+            teacher: Network { backbone: backbone_k, projector: projector_k, grouping: grouping_k },
+            predictor,
+            center,
+            average,
+            store,
+        }
+    }
+
+    /// What the model was built from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Every tensor by its official name.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The moving average, which export and downstream use take.
+    pub fn teacher(&self) -> &Network {
+        &self.teacher
+    }
+
+    /// The network that is trained by gradient.
+    pub fn student(&self) -> &Network {
+        &self.student
+    }
+
+    /// One forward pass in training mode: the teacher is moved first, by `teacher_momentum`; the centre last.
+    /// `half` is the number format of convolutions and heads, if not the weights' own.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn forward(
+        &mut self,
+        views: &[View; 2],
+        teacher_momentum: f64,
+        half: Option<Kind>,
+    ) -> Result<Step, slotcon_torch::Error> {
+        let [a, b] = views;
+        let mode = Mode { train: true, half };
+        let student = [self.student.forward(&a.crops, mode)?, self.student.forward(&b.crops, mode)?];
+        let teacher = {
+            let _guard = tch::no_grad_guard();
+            self.average.update(teacher_momentum)?;
+            [self.teacher.forward(&a.crops, mode)?, self.teacher.forward(&b.crops, mode)?]
+        };
+
+        let back = [a, b].map(|view| {
+            let scores = &teacher[0].scores;
+            let grid = teacher[0].grid;
+            InverseAugmentation::new(&view.coords, &view.flips, grid, scores.kind(), scores.device())
+        });
+        let q = [back[0].align(&student[0].scores), back[1].align(&student[1].scores)];
+        let k = [back[0].align(&teacher[0].scores), back[1].align(&teacher[1].scores)];
+
+        let temps = self.config.temperatures;
+        let group =
+            [group_loss(&q[0], &k[1], &self.center, temps), group_loss(&q[1], &k[0], &self.center, temps)];
+        update_center(
+            &mut self.center,
+            &[&teacher[0].scores, &teacher[1].scores],
+            self.config.center_momentum,
+        );
+        let slot = [
+            slot_loss(&student[0], &teacher[1], &self.predictor, mode)?,
+            slot_loss(&student[1], &teacher[0], &self.predictor, mode)?,
+        ];
+
+        let weight = self.config.group_loss_weight;
+        let total = (&group[0] + &group[1]) * weight + (&slot[0] + &slot[1]) * (1.0 - weight);
+        let ([q1, q2], [k1, k2]) = (q, k);
+        Ok(Step { losses: Losses { total, group, slot }, student, teacher, aligned: [q1, q2, k1, k2] })
+    }
+}
+
+/// Parameters of encoder, projector and grouping, student beside teacher.
+fn teacher_pairs(store: &Store) -> Vec<(Tensor, Tensor)> {
+    let entries = store.entries();
+    let parameters: std::collections::HashMap<&str, &Tensor> = entries
+        .iter()
+        .filter(|e| e.role == Role::Parameter)
+        .map(|e| (e.name.as_str(), &e.tensor))
+        .collect();
+    entries
+        .iter()
+        .filter_map(|e| {
+            let teacher = parameters.get(teacher_name(&e.name)?.as_str())?;
+            (e.role == Role::Parameter).then(|| (e.tensor.shallow_clone(), teacher.shallow_clone()))
+        })
+        .collect()
+}
+
+/// `encoder_q.x` to `encoder_k.x`; `None` for what the teacher does not have.
+pub fn teacher_name(student: &str) -> Option<String> {
+    let (module, rest) = student.split_once('.')?;
+    Some(format!("{}_k.{rest}", module.strip_suffix("_q")?))
+}

@@ -1,0 +1,67 @@
+//! What student and teacher both are: backbone f, projector g and grouping.
+
+use slotcon_nn::{Arch, Mlp, MlpConfig, Path, ResNet};
+use tch::{Kind, Tensor};
+
+use super::grouping::{Grouping, Groups};
+
+/// Backbone and projector; the grouping comes last, as in the official order of parameters.
+#[derive(Debug)]
+pub struct Network {
+    pub(super) backbone: ResNet,
+    pub(super) projector: Mlp,
+    pub(super) grouping: Grouping,
+}
+
+/// The projector of `arch`: `hidden` features twice, `output` at the end.
+pub(super) fn projector(path: &Path, arch: Arch, hidden: i64, output: i64) -> Mlp {
+    Mlp::new(path, MlpConfig { input: arch.channels(), hidden, output, conv: true })
+}
+
+/// How a forward pass is run.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Mode {
+    /// Whether batch norm uses (and remembers) the batch's own statistics.
+    pub train: bool,
+    /// Number format of convolutions and matrix products; `None`: that of the weights.
+    pub half: Option<Kind>,
+}
+
+impl Mode {
+    /// Runs `f` in this number format; what it returns is f32 at least, for softmax and losses.
+    pub(super) fn run(
+        self,
+        x: &Tensor,
+        f: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Result<Tensor, slotcon_torch::Error> {
+        let out = slotcon_torch::autocast(x.device(), self.half, || f(x))?;
+        Ok(if self.half.is_some() { out.to_kind(Kind::Float) } else { out })
+    }
+}
+
+impl Network {
+    /// The last stage's feature map `[B, C, h, w]` of normalised pictures `[B, 3, H, W]`.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn backbone(&self, pictures: &Tensor, mode: Mode) -> Result<Tensor, slotcon_torch::Error> {
+        mode.run(pictures, |x| self.backbone.forward(x, mode.train))
+    }
+
+    /// Groups of normalised pictures `[B, 3, H, W]`: dense features in the mode's number format, everything after them
+    /// in f32 at least.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Result<Groups, slotcon_torch::Error> {
+        let mut grid = (0, 0);
+        let features = mode.run(pictures, |x| {
+            let map = self.backbone.forward(x, mode.train);
+            let (batch, channels, h, w) = map.size4().unwrap_or_default();
+            grid = (h, w);
+            let rows = map.permute([0, 2, 3, 1]).reshape([batch * h * w, channels]);
+            self.projector.forward(&rows, mode.train).reshape([batch, h * w, -1])
+        })?;
+        Ok(self.grouping.forward(features, grid))
+    }
+}

@@ -1,0 +1,112 @@
+//! What a recipe must satisfy before it is worth starting.
+
+use slotcon_nn::Arch;
+
+use super::{Recipe, RecipeError};
+
+fn wrong(key: &str, value: impl std::fmt::Display, reason: impl Into<String>) -> RecipeError {
+    RecipeError::Value { key: key.into(), value: value.to_string(), reason: reason.into() }
+}
+
+fn require(
+    good: bool,
+    key: &str,
+    value: impl std::fmt::Display,
+    reason: impl Into<String>,
+) -> Result<(), RecipeError> {
+    if good { Ok(()) } else { Err(wrong(key, value, reason)) }
+}
+
+impl Recipe {
+    /// The backbone by its name.
+    ///
+    /// # Errors
+    /// A name that is not known, with all that are.
+    pub fn arch(&self) -> Result<Arch, RecipeError> {
+        let name = &self.model.arch;
+        name.parse().map_err(|e: slotcon_nn::Error| wrong("model.arch", name, e.to_string()))
+    }
+
+    /// Refuses values that cannot work and values that contradict each other.
+    ///
+    /// # Errors
+    /// The key, its value, and what would be right.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        let (data, model, optim, run) = (&self.data, &self.model, &self.optim, &self.run);
+        let arch = self.arch()?;
+        data.augment.check().map_err(|e| match e {
+            slotcon_data::Error::Setting { name, value, expected } => {
+                wrong(&format!("data.{name}"), value, expected)
+            }
+            other => wrong("data", "", other.to_string()),
+        })?;
+        let size = i64::from(data.augment.image_size);
+        require(
+            arch.output_side(size) >= 2,
+            "data.image_size",
+            size,
+            format!(
+                "{arch} makes one position of {0} x {0} pixels, so grouping needs at least {1}",
+                arch.stride(),
+                arch.stride() + 1
+            ),
+        )?;
+        require(data.prefetch >= 1, "data.prefetch", data.prefetch, "must be at least 1")?;
+        fraction("data.max_bad", data.max_bad)?;
+
+        require(model.dim_hidden >= 1, "model.dim_hidden", model.dim_hidden, "must be at least 1")?;
+        require(model.dim_out >= 1, "model.dim_out", model.dim_out, "must be at least 1")?;
+        require(model.prototypes >= 2, "model.prototypes", model.prototypes, "grouping needs at least 2")?;
+        fraction("model.teacher_momentum", model.teacher_momentum)?;
+        fraction("model.center_momentum", model.center_momentum)?;
+        fraction("model.group_loss_weight", model.group_loss_weight)?;
+        positive("model.teacher_temp", model.teacher_temp)?;
+        positive("model.student_temp", model.student_temp)?;
+
+        require(optim.batch >= 2, "optim.batch", optim.batch, "batch normalisation needs at least 2 pictures")?;
+        positive("optim.base_lr", optim.base_lr)?;
+        require(
+            (0.0..1.0).contains(&optim.momentum),
+            "optim.momentum",
+            optim.momentum,
+            "must be at least 0 and below 1",
+        )?;
+        require(
+            optim.weight_decay >= 0.0 && optim.weight_decay.is_finite(),
+            "optim.weight_decay",
+            optim.weight_decay,
+            "must be at least 0",
+        )?;
+        positive("optim.trust", optim.trust)?;
+        require(
+            optim.warmup_epochs >= 0.0 && optim.warmup_epochs.is_finite(),
+            "optim.warmup_epochs",
+            optim.warmup_epochs,
+            "must be at least 0",
+        )?;
+        require(
+            optim.warmup_multiplier > 1.0 && optim.warmup_multiplier.is_finite(),
+            "optim.warmup_multiplier",
+            optim.warmup_multiplier,
+            "must be above 1: the warm-up starts at the learning rate divided by it",
+        )?;
+
+        positive("run.epochs", run.epochs)?;
+        require(
+            run.steps > 0 || optim.warmup_epochs < run.epochs,
+            "optim.warmup_epochs",
+            optim.warmup_epochs,
+            format!("the warm-up must be shorter than the run, run.epochs = {}", run.epochs),
+        )?;
+        require(run.log_every >= 1, "run.log_every", run.log_every, "must be at least 1")?;
+        require(run.max_bad_steps >= 1, "run.max_bad_steps", run.max_bad_steps, "must be at least 1")
+    }
+}
+
+fn fraction(key: &str, value: f64) -> Result<(), RecipeError> {
+    require((0.0..=1.0).contains(&value), key, value, "must be from 0 to 1")
+}
+
+fn positive(key: &str, value: f64) -> Result<(), RecipeError> {
+    require(value > 0.0 && value.is_finite(), key, value, "must be above 0")
+}

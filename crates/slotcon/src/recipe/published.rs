@@ -1,0 +1,28 @@
+//! The recipes that ship with the program: the files of the `recipes/` folder.
+
+/// A recipe by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Published {
+    /// As given to `--recipe`.
+    pub name: &'static str,
+    /// Its TOML, opened by what it costs and what it reaches.
+    pub text: &'static str,
+}
+
+macro_rules! published {
+    ($($name:literal),* $(,)?) => {
+        /// All of them; the first is the default of `slotcon pretrain`.
+        pub const PUBLISHED: &[Published] = &[$(Published {
+            name: $name,
+            text: include_str!(concat!("../../../../recipes/", $name, ".toml")),
+        }),*];
+    };
+}
+
+published!(
+    "small",
+    "coco-r50-800ep",
+    "cocoplus-r50-800ep",
+    "imagenet-r50-100ep",
+    "imagenet-r50-200ep",
+);

@@ -1,0 +1,78 @@
+//! Group health: whether the groups are groups. Computed at logged steps only.
+
+use serde::Serialize;
+use tch::{Kind, Tensor};
+
+use crate::method::{Groups, Step};
+
+/// What the groups of one batch look like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GroupHealth {
+    /// Share of the prototypes that are the arg-max of at least one position (teacher). Falls to 1/K in a collapse.
+    pub in_use: f64,
+    /// Entropy of the teacher's mean assignment over ln K: 1 where all groups are equally large, 0 in a collapse to one.
+    pub balance: f64,
+    /// Mean entropy of the teacher's assignments over ln K: 0 where every position is sure of its group, 1 where there
+    /// is no grouping.
+    pub uncertainty: f64,
+    /// Slots a picture that are the arg-max somewhere (teacher).
+    pub slots_per_picture: f64,
+    /// Share of the shared positions where the student's group of one view is the teacher's of the other.
+    pub agreement: f64,
+}
+
+impl GroupHealth {
+    /// Of one step; `temperature` is that of the assignment. Waits for the device.
+    pub fn of(step: &Step, temperature: f64) -> Self {
+        let _guard = tch::no_grad_guard();
+        let teacher: Vec<Tensor> = step.teacher.iter().map(|g| g.scores.flatten(0, 1)).collect();
+        let scores = Tensor::cat(&teacher, 0);
+        let prototypes = scores.size()[1];
+        let log_k = (prototypes as f64).ln();
+        let assignment = (&scores / temperature).softmax(-1, Kind::Float);
+        let mean = assignment.mean_dim(Some([0i64].as_slice()), false, Kind::Float);
+        let winners = scores.argmax(-1, false);
+        let used = Tensor::zeros([prototypes], (Kind::Float, scores.device())).index_fill(0, &winners, 1.0);
+        let slots = |g: &Groups| number(&g.counting().sum_dim_intlist(-1, false, Kind::Float).mean(None));
+        let [q1, q2, k1, k2] = &step.aligned;
+        let agree = |q: &Tensor, k: &Tensor| {
+            number(&q.argmax(-1, false).eq_tensor(&k.argmax(-1, false)).to_kind(Kind::Float).mean(None))
+        };
+        Self {
+            in_use: number(&used.mean(None)),
+            balance: number(&entropy(&mean)) / log_k,
+            uncertainty: number(&entropy(&assignment).mean(None)) / log_k,
+            slots_per_picture: (slots(&step.teacher[0]) + slots(&step.teacher[1])) / 2.0,
+            agreement: (agree(q1, k2) + agree(q2, k1)) / 2.0,
+        }
+    }
+
+    /// What is wrong, if anything, and what to change.
+    pub fn warning(&self, prototypes: i64) -> Option<String> {
+        if self.in_use * prototypes as f64 <= 1.5 || self.balance < 0.05 {
+            return Some(format!(
+                "the groups collapse: {:.0} of {prototypes} prototypes in use, balance {:.2}. Raise model.teacher_temp, \
+                 lower optim.base_lr, or give the centre more weight (lower model.center_momentum)",
+                self.in_use * prototypes as f64,
+                self.balance
+            ));
+        }
+        (self.uncertainty > 0.98 && self.balance > 0.99).then(|| {
+            format!(
+                "there is no grouping yet: every position is spread over all prototypes (uncertainty {:.3}). Past the \
+                 warm-up this means a model.teacher_temp that is too high or a learning rate that is too low",
+                self.uncertainty
+            )
+        })
+    }
+}
+
+/// Over the last dimension, in nats.
+fn entropy(p: &Tensor) -> Tensor {
+    -(p * p.clamp_min(1e-12).log()).sum_dim_intlist(-1, false, Kind::Float)
+}
+
+pub(super) fn number(t: &Tensor) -> f64 {
+    // A scalar of a floating type always converts.
+    f64::try_from(t.detach()).unwrap_or(f64::NAN)
+}

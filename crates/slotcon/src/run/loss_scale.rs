@@ -1,0 +1,51 @@
+//! Dynamic loss scaling for f16: gradients are kept in range by a factor that halves when they overflow and doubles
+//! after a long time without (as PyTorch's `GradScaler`), all on the device.
+
+use tch::{Device, Kind, Tensor};
+
+use super::health::number;
+
+const GROWTH: f64 = 2.0;
+const BACKOFF: f64 = 0.5;
+const INTERVAL: i64 = 2000;
+/// PyTorch's initial scale.
+const INITIAL: f64 = 65536.0;
+
+/// The scale and how many steps it has held.
+#[derive(Debug)]
+pub struct LossScale {
+    scale: Tensor,
+    held: Tensor,
+}
+
+impl LossScale {
+    /// A fresh scale, or a saved `state`.
+    pub fn new(device: Device, state: Option<(f64, u64)>) -> Self {
+        let (scale, held) = state.unwrap_or((INITIAL, 0));
+        Self {
+            scale: Tensor::full([1], scale, (Kind::Float, device)),
+            held: Tensor::full([1], held as i64, (Kind::Int, device)),
+        }
+    }
+
+    /// `loss` times the scale.
+    pub fn apply(&self, loss: &Tensor) -> Tensor {
+        loss * self.scale.squeeze()
+    }
+
+    /// What gradients are multiplied by to undo it.
+    pub fn inverse(&self) -> Tensor {
+        self.scale.squeeze().reciprocal()
+    }
+
+    /// After a step; `skipped` is 1 if it overflowed.
+    pub fn update(&mut self, skipped: &Tensor) {
+        let skipped = skipped.reshape([1]);
+        let _ = self.scale.internal_amp_update_scale_(&self.held, &skipped, GROWTH, BACKOFF, INTERVAL);
+    }
+
+    /// For checkpoints and logs; waits for the device.
+    pub fn state(&self) -> (f64, u64) {
+        (number(&self.scale.squeeze()), number(&self.held.squeeze().to_kind(Kind::Float)) as u64)
+    }
+}

@@ -1,0 +1,85 @@
+//! What a person sees: a progress bar on a terminal, plain lines elsewhere. On standard error.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::metrics::Metrics;
+use super::observer::{Level, Observer};
+use crate::error::Error;
+
+/// Shows a run.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    done: u64,
+    total: u64,
+    started: std::time::Instant,
+    first: u64,
+}
+
+impl Progress {
+    /// Of a run of `total` steps that starts after `first`.
+    pub fn new(first: u64, total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total).with_position(first);
+            let style = "{bar:30} {pos}/{len} steps, {elapsed} passed, {eta} left  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.reset_eta();
+            bar
+        });
+        Self { bar, done: first, total, started: std::time::Instant::now(), first }
+    }
+
+    fn left(&self) -> String {
+        let steps = (self.done - self.first).max(1) as f64;
+        let seconds = self.started.elapsed().as_secs_f64() / steps * (self.total - self.done) as f64;
+        indicatif::HumanDuration(std::time::Duration::from_secs_f64(seconds)).to_string()
+    }
+}
+
+impl Observer for Progress {
+    fn stepped(&mut self, step: u64, _total: u64) {
+        self.done = step;
+        if let Some(bar) = &self.bar {
+            bar.set_position(step);
+        }
+    }
+
+    fn logged(&mut self, m: &Metrics) -> Result<(), Error> {
+        let groups = &m.groups;
+        let text = format!(
+            "loss {:.3} (group {:.3}, slot {:.3})  {:.1} pictures/s  prototypes in use {:.0} %, agreement {:.0} %",
+            m.loss,
+            m.group_loss,
+            m.slot_loss,
+            m.pictures_per_second,
+            100.0 * groups.in_use,
+            100.0 * groups.agreement
+        );
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            None => eprintln!("step {}/{}  epoch {:.2}  {text}  {} left", m.step, self.total, m.epoch, self.left()),
+        }
+        Ok(())
+    }
+
+    fn said(&mut self, level: Level, text: &str) -> Result<(), Error> {
+        let text = if level == Level::Warning { format!("warning: {text}") } else { text.to_owned() };
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
