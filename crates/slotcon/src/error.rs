@@ -23,6 +23,9 @@ pub enum Error {
     /// libtorch refused an operation: out of memory, most often.
     #[error("{0}")]
     Torch(#[from] tch::TchError),
+    /// The same, in what this project adds to it.
+    #[error(transparent)]
+    Multi(#[from] slotcon_torch::Error),
     /// The run directory or a file in it.
     #[error("{}: {action}: {source}", path.display())]
     Write {

@@ -3,7 +3,6 @@
 
 pub mod checkpoint;
 mod error;
-pub mod events;
 pub mod method;
 pub mod optim;
 pub mod recipe;

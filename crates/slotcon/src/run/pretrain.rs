@@ -21,7 +21,6 @@ use super::resume::same_run;
 use super::stop::Stop;
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::error::Error;
-use crate::events::EventWriter;
 use crate::method::teacher::momentum;
 use crate::method::{SlotCon, Step};
 use crate::optim::Optimizer;
@@ -106,7 +105,7 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
     }
     let dataset = Arc::new(Dataset::open(&options.data, recipe.data.layout)?);
 
-    let mut trainer = Trainer::new(recipe, dataset, device, resumed.as_ref())?;
+    let trainer = Trainer::new(recipe, dataset, device, resumed.as_ref())?;
     if let (Some(path), None) = (&options.init_from, &resumed) {
         Checkpoint::open(path)?.load_model(&trainer.model)?;
     }
@@ -119,8 +118,6 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
     let mut observers = Observers::default();
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), trainer.progress.step)?);
-    let events = EventWriter::create(directory.root());
-    observers.add(events.map_err(Error::write(directory.root(), "cannot write TensorBoard events"))?);
     observers.add(ProgressBar::new(trainer.progress.step, trainer.progress.total_steps));
     trainer.run(&directory, &mut observers, &options.stop)
 }

@@ -1,0 +1,95 @@
+//! `slotcon pretrain`: from pictures to a checkpoint.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use slotcon::recipe::{PUBLISHED, Recipe};
+use slotcon::run::stop::Stop;
+use slotcon::run::{Options, Start, pretrain};
+
+/// Train on a folder of pictures; no labels, any layout.
+///
+/// Leaves in OUT: recipe.toml (everything resolved, loadable as it is), metrics.jsonl, TensorBoard events, log.txt and
+/// checkpoints/. Ctrl-C ends the run after the current step with a checkpoint.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of pictures, searched with all its subfolders; several are taken together.
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// The run directory; made if it does not exist, never overwritten unless told to.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A published recipe by name, or a TOML file with any part of one.
+    #[arg(long, value_name = "NAME|FILE", help = recipe_help())]
+    recipe: Option<String>,
+    /// Change one key of the recipe, e.g. --set optim.batch=64. If the loss does not fall, try half or twice
+    /// optim.base_lr; if groups collapse, raise model.teacher_temp or lower optim.base_lr.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+    /// Go on with the run in OUT from its last checkpoint, exactly as if it had not been interrupted.
+    #[arg(long, conflicts_with_all = ["overwrite", "init_from"])]
+    resume: bool,
+    /// Replace the run that is in OUT.
+    #[arg(long)]
+    overwrite: bool,
+    /// Start a new run from the weights of this checkpoint (not its optimizer, not its schedule).
+    #[arg(long, value_name = "CHECKPOINT")]
+    init_from: Option<PathBuf>,
+    /// auto (a GPU if there is one), cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// f32, bf16 (GPUs since 2020, recent CPUs) or f16 (older GPUs; with dynamic loss scaling). Short for --set
+    /// run.precision=…
+    #[arg(long, value_name = "PRECISION")]
+    precision: Option<String>,
+    /// Length of the whole run in steps, schedules included, instead of the recipe's epochs. Short for --set run.steps=…
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+}
+
+fn recipe_help() -> String {
+    let names: Vec<&str> = PUBLISHED.iter().map(|r| r.name).collect();
+    format!(
+        "A published recipe by name ({}), or a TOML file with any part of one [default: {}]",
+        names.join(", "),
+        names[0]
+    )
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Whatever ends the run.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut settings = args.set;
+    settings.extend(args.precision.map(|p| format!("run.precision={p}")));
+    settings.extend(args.steps.map(|n| format!("run.steps={n}")));
+    // To resume, nothing has to be said again.
+    let said_nothing = args.recipe.is_none() && settings.is_empty();
+    let recipe = if args.resume && said_nothing {
+        None
+    } else {
+        let recorded = args.out.join("recipe.toml");
+        let base = match (&args.recipe, args.resume) {
+            (Some(name), _) => name.clone(),
+            (None, true) => recorded.display().to_string(),
+            (None, false) => PUBLISHED[0].name.to_owned(),
+        };
+        Some(Recipe::load(&base, &settings)?)
+    };
+    let start = match (args.resume, args.overwrite) {
+        (true, _) => Start::Resume,
+        (false, true) => Start::Overwrite,
+        (false, false) => Start::New,
+    };
+    let options = Options {
+        data: args.data,
+        out: args.out,
+        start,
+        init_from: args.init_from,
+        device: args.device,
+        stop: Stop::on_signals()?,
+    };
+    let outcome = pretrain(recipe, &options)?;
+    Ok(if outcome.stopped() { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
