@@ -2,7 +2,7 @@
 
 use crate::{process, setup};
 use anyhow::{Context, Result};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Folders that tests read and the repository does not carry: variable, default, what it holds.
@@ -20,35 +20,46 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
     let folders = folders(root)?;
     setup::announce_first_build(root, "debug");
 
+    // nextest does not run documentation examples. They go first, so that the runner's summary closes the output. A
+    // filter or an option meant for nextest makes no sense for them.
     let nextest = process::find_program("cargo-nextest").is_some();
+    let examples = if nextest && args.is_empty() {
+        run_examples(root, &folders)
+    } else {
+        Ok(())
+    };
+
     let mut tests = process::cargo(root);
     if nextest {
         tests.args(["nextest", "run"]);
     } else {
-        tests.arg("test");
+        tests.arg("test").env("LD_LIBRARY_PATH", library_path(root)?);
     }
     if !names_a_package(args) {
         tests.arg("--workspace");
     }
     tests.args(args).envs(folders.clone());
     let outcome = process::run(&mut tests);
-
-    // nextest does not run documentation examples. A filter or an option meant for it makes no sense there.
-    if nextest && args.is_empty() && outcome.is_ok() {
-        let mut docs = process::cargo(root);
-        docs.args(["test", "--workspace", "--doc", "--quiet"])
-            .envs(folders.clone());
-        // Arguments for the linker do not reach documentation examples, so they lack the run path to libtorch.
-        if let Some(lib) = setup::library_folder(root)? {
-            docs.env(
-                "LD_LIBRARY_PATH",
-                prepend(&lib, std::env::var_os("LD_LIBRARY_PATH"))?,
-            );
-        }
-        process::run(&mut docs)?;
-    }
     warn_of_absent(&folders);
-    outcome
+    examples.and(outcome)
+}
+
+fn run_examples(root: &Path, folders: &[(&'static str, PathBuf)]) -> Result<()> {
+    let mut docs = process::cargo(root);
+    docs.args(["test", "--workspace", "--doc", "--quiet"])
+        .envs(folders.iter().cloned());
+    docs.env("LD_LIBRARY_PATH", library_path(root)?);
+    process::run(&mut docs)
+}
+
+/// Where the loader looks for libtorch, before what the user set. Needed by documentation examples: arguments for the
+/// linker do not reach them, so they lack the run path that binaries and tests have.
+fn library_path(root: &Path) -> Result<OsString> {
+    let rest = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    match setup::library_folder(root)? {
+        Some(lib) => prepend(&lib, &rest),
+        None => Ok(rest),
+    }
 }
 
 fn names_a_package(args: &[String]) -> bool {
@@ -83,10 +94,10 @@ fn warn_of_absent(folders: &[(&str, PathBuf)]) {
     }
 }
 
-fn prepend(folder: &Path, rest: Option<OsString>) -> Result<OsString> {
-    let rest = rest.unwrap_or_default();
-    let all = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&rest));
-    std::env::join_paths(all).context("LD_LIBRARY_PATH cannot hold the path of libtorch")
+fn prepend(folder: &Path, rest: &OsStr) -> Result<OsString> {
+    let rest = std::env::split_paths(rest).filter(|path| !path.as_os_str().is_empty());
+    std::env::join_paths(std::iter::once(folder.to_path_buf()).chain(rest))
+        .context("LD_LIBRARY_PATH cannot hold the path of libtorch")
 }
 
 #[cfg(test)]
@@ -103,9 +114,6 @@ mod tests {
 
     #[test]
     fn library_path_keeps_what_was_there() {
-        assert_eq!(
-            prepend(Path::new("/a"), Some("/b:/c".into())).unwrap(),
-            "/a:/b:/c"
-        );
+        assert_eq!(prepend(Path::new("/a"), OsStr::new("/b:/c")).unwrap(), "/a:/b:/c");
     }
 }

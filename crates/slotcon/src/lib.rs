@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 mod error;
+pub mod events;
 pub mod method;
 pub mod optim;
 pub mod recipe;
