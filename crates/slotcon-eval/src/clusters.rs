@@ -8,6 +8,7 @@ use slotcon_data::{LabelMap, Picture};
 use crate::baselines::{ColourClusters, ColourConfig};
 use crate::confusion::Confusion;
 use crate::error::Error;
+use crate::kmeans::KMeansConfig;
 use crate::labelled::{Classes, Pair};
 use crate::matching::Protocol;
 use crate::score::ClusterScore;
@@ -90,8 +91,9 @@ impl TestSet {
     /// No pictures.
     pub fn colour_clusters(&self, seed: u64) -> Result<ColourClusters, Error> {
         let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
-        let config = ColourConfig { clusters: self.classes.classes.len(), seed, ..ColourConfig::default() };
-        Ok(ColourClusters::fit(&pictures, &config)?)
+        let kmeans = KMeansConfig { clusters: self.classes.classes.len(), seed, ..KMeansConfig::default() };
+        let config = ColourConfig { kmeans, ..ColourConfig::default() };
+        Ok(ColourClusters::fit(pictures, &config)?)
     }
 
     /// How it is measured, in words.

@@ -30,6 +30,15 @@ pub enum Error {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// No pixel has a label that counts.
+    #[error("every pixel of the label maps is ignored: is ignore_index right?")]
+    NothingToMeasure,
+    /// Maps that cannot be counted.
+    #[error(transparent)]
+    Confusion(#[from] crate::confusion::ConfusionError),
+    /// Rows that cannot be clustered.
+    #[error(transparent)]
+    KMeans(#[from] crate::kmeans::KMeansError),
     /// libtorch refused an operation.
     #[error(transparent)]
     Torch(#[from] tch::TchError),
