@@ -1,0 +1,557 @@
+//! k-means: k-means++ seeding, Lloyd's iterations, the best of several restarts.
+//!
+//! The result is a function of the rows and the configuration alone: sums are taken over chunks of fixed length and
+//! added up in order, so neither the number of threads nor their pace matters.
+
+use rayon::prelude::*;
+
+/// How to cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KMeansConfig {
+    /// K. Fewer come out where the rows have fewer distinct values.
+    pub clusters: usize,
+    /// The fit looks at no more rows than this, spread evenly over all. Raise it for large K: some hundred rows a
+    /// cluster are enough.
+    pub max_rows: usize,
+    /// Independent starts, of which the one with the lowest inertia is kept.
+    pub restarts: usize,
+    /// Most iterations of a restart.
+    pub max_iterations: usize,
+    /// A restart ends when an iteration lowers the inertia by less than this share.
+    pub tolerance: f64,
+    /// Decides the starts and the rows looked at.
+    pub seed: u64,
+}
+
+impl Default for KMeansConfig {
+    fn default() -> Self {
+        Self {
+            clusters: 27,
+            max_rows: 200_000,
+            restarts: 3,
+            max_iterations: 100,
+            tolerance: 1e-4,
+            seed: 0,
+        }
+    }
+}
+
+/// Cluster centres.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KMeans {
+    /// `[K, dimension]`.
+    centres: Vec<f32>,
+    dimension: usize,
+    inertia: f64,
+}
+
+/// Why rows cannot be clustered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KMeansError {
+    /// The buffer is no `[rows, dimension]`.
+    #[error("{values} values are not rows of {dimension} values each")]
+    Shape {
+        /// Values in the buffer.
+        values: usize,
+        /// Values a row should have.
+        dimension: usize,
+    },
+    /// There is nothing to cluster.
+    #[error("k-means needs at least one row, there is none")]
+    Empty,
+    /// A value is NaN or infinite.
+    #[error("row {0} holds a value that is not finite")]
+    NotFinite(usize),
+    /// K, the restarts, the iterations or the rows are 0, or K does not fit into a label.
+    #[error("{setting} is {value}, it must be at least 1{limit}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
+        /// Its value.
+        value: usize,
+        /// The upper limit, if there is one.
+        limit: &'static str,
+    },
+}
+
+impl KMeans {
+    /// Clusters `rows`, `[n, dimension]`.
+    ///
+    /// # Errors
+    /// No rows, rows of another length, values that are not finite, a setting out of range.
+    pub fn fit(rows: &[f32], dimension: usize, config: &KMeansConfig) -> Result<Self, KMeansError> {
+        check_settings(config)?;
+        check_rows(rows, dimension)?;
+        let sample = sample(rows, dimension, config.max_rows, config.seed);
+        let best = (0..config.restarts as u64)
+            .map(|restart| {
+                let mut draws = Draws::new(config.seed, restart + 1);
+                let seeds = plus_plus(&sample, dimension, config.clusters, &mut draws);
+                lloyd(&sample, dimension, seeds, config)
+            })
+            .min_by(|a, b| last(&a.1).total_cmp(&last(&b.1)));
+        let (centres, inertias) = best.ok_or(KMeansError::Empty)?;
+        Ok(Self {
+            centres,
+            dimension,
+            inertia: last(&inertias),
+        })
+    }
+
+    /// The nearest centre of every row, the first of equals.
+    ///
+    /// # Errors
+    /// Rows of another length, values that are not finite.
+    pub fn predict(&self, rows: &[f32]) -> Result<Vec<u16>, KMeansError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        check_rows(rows, self.dimension)?;
+        Ok(rows
+            .par_chunks(self.dimension)
+            .map(|row| nearest(row, &self.centres).0 as u16)
+            .collect())
+    }
+
+    /// K: as configured, or fewer where the rows had fewer distinct values.
+    pub fn clusters(&self) -> usize {
+        self.centres.len() / self.dimension
+    }
+
+    /// Values a row.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// The centres, `[K, dimension]`.
+    pub fn centres(&self) -> &[f32] {
+        &self.centres
+    }
+
+    /// Sum of the squared distances of the rows that the fit looked at to their centres.
+    pub fn inertia(&self) -> f64 {
+        self.inertia
+    }
+}
+
+fn check_settings(config: &KMeansConfig) -> Result<(), KMeansError> {
+    let least_one = [
+        ("restarts", config.restarts),
+        ("max_iterations", config.max_iterations),
+        ("max_rows", config.max_rows),
+    ];
+    for (setting, value) in least_one {
+        if value == 0 {
+            return Err(KMeansError::Setting {
+                setting,
+                value,
+                limit: "",
+            });
+        }
+    }
+    if config.clusters == 0 || config.clusters > 1 << 16 {
+        let limit = " and at most 65536";
+        return Err(KMeansError::Setting {
+            setting: "clusters",
+            value: config.clusters,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+fn check_rows(rows: &[f32], dimension: usize) -> Result<(), KMeansError> {
+    if dimension == 0 || !rows.len().is_multiple_of(dimension) {
+        return Err(KMeansError::Shape {
+            values: rows.len(),
+            dimension,
+        });
+    }
+    if rows.is_empty() {
+        return Err(KMeansError::Empty);
+    }
+    match rows.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(KMeansError::NotFinite(index / dimension)),
+        None => Ok(()),
+    }
+}
+
+/// At most `max_rows` rows, one from each of as many equal stretches.
+fn sample(rows: &[f32], dimension: usize, max_rows: usize, seed: u64) -> Vec<f32> {
+    let n = rows.len() / dimension;
+    if n <= max_rows {
+        return rows.to_vec();
+    }
+    let mut draws = Draws::new(seed, 0);
+    let stretch = n as f64 / max_rows as f64;
+    (0..max_rows)
+        .flat_map(|i| {
+            let row = ((i as f64 + draws.unit()) * stretch) as usize;
+            let start = row.min(n - 1) * dimension;
+            &rows[start..start + dimension]
+        })
+        .copied()
+        .collect()
+}
+
+/// k-means++ (Arthur and Vassilvitskii, 2007): every next seed is a row drawn with a probability that grows with its
+/// squared distance to the seeds so far.
+fn plus_plus(rows: &[f32], dimension: usize, clusters: usize, draws: &mut Draws) -> Vec<f32> {
+    let n = rows.len() / dimension;
+    let row = |i: usize| &rows[i * dimension..(i + 1) * dimension];
+    let first = ((draws.unit() * n as f64) as usize).min(n - 1);
+    let mut seeds = row(first).to_vec();
+    let mut distances = vec![f32::INFINITY; n];
+    for _ in 1..clusters {
+        let newest = &seeds[seeds.len() - dimension..];
+        rows.par_chunks(dimension)
+            .zip(&mut distances)
+            .for_each(|(row, distance)| {
+                *distance = distance.min(squared_distance(row, newest));
+            });
+        let total: f64 = distances.iter().map(|&d| f64::from(d)).sum();
+        let Some(next) = draw(&distances, draws.unit() * total) else {
+            break;
+        };
+        seeds.extend_from_slice(row(next));
+    }
+    seeds
+}
+
+/// The index at which the running sum of the weights passes `target`; none where all weights are 0.
+fn draw(weights: &[f32], target: f64) -> Option<usize> {
+    let mut sum = 0.0;
+    let mut reached = None;
+    for (index, &weight) in weights.iter().enumerate() {
+        if weight > 0.0 {
+            sum += f64::from(weight);
+            reached = Some(index);
+            if sum > target {
+                break;
+            }
+        }
+    }
+    reached
+}
+
+/// Lloyd's iterations from these centres; the final centres and the inertia before each update, the last of which is
+/// theirs.
+fn lloyd(
+    rows: &[f32],
+    dimension: usize,
+    mut centres: Vec<f32>,
+    config: &KMeansConfig,
+) -> (Vec<f32>, Vec<f64>) {
+    let mut inertias = Vec::new();
+    loop {
+        let step = assign(rows, dimension, &centres);
+        let before = inertias.last().copied().unwrap_or(f64::INFINITY);
+        inertias.push(step.inertia);
+        let settled = before - step.inertia <= config.tolerance * step.inertia;
+        if settled || inertias.len() >= config.max_iterations {
+            return (centres, inertias);
+        }
+        update(rows, dimension, &mut centres, step);
+    }
+}
+
+/// What one look at all rows gives.
+struct Step {
+    sums: Vec<f64>,
+    counts: Vec<u64>,
+    distances: Vec<f32>,
+    inertia: f64,
+}
+
+fn assign(rows: &[f32], dimension: usize, centres: &[f32]) -> Step {
+    let n = rows.len() / dimension;
+    // A fixed function of n: partial sums are the same on any number of threads.
+    let chunk = 1024.max(n.div_ceil(64));
+    let parts: Vec<Step> = rows
+        .par_chunks(chunk * dimension)
+        .map(|rows| {
+            let mut part = Step {
+                sums: vec![0.0; centres.len()],
+                counts: vec![0; centres.len() / dimension],
+                distances: Vec::with_capacity(rows.len() / dimension),
+                inertia: 0.0,
+            };
+            for row in rows.chunks_exact(dimension) {
+                let (cluster, distance) = nearest(row, centres);
+                let sums = &mut part.sums[cluster * dimension..][..dimension];
+                sums.iter_mut()
+                    .zip(row)
+                    .for_each(|(sum, &value)| *sum += f64::from(value));
+                part.counts[cluster] += 1;
+                part.inertia += f64::from(distance);
+                part.distances.push(distance);
+            }
+            part
+        })
+        .collect();
+    let mut all = Step {
+        sums: vec![0.0; centres.len()],
+        counts: vec![0; centres.len() / dimension],
+        distances: Vec::with_capacity(n),
+        inertia: 0.0,
+    };
+    for part in parts {
+        all.sums
+            .iter_mut()
+            .zip(part.sums)
+            .for_each(|(all, part)| *all += part);
+        all.counts
+            .iter_mut()
+            .zip(part.counts)
+            .for_each(|(all, part)| *all += part);
+        all.distances.extend(part.distances);
+        all.inertia += part.inertia;
+    }
+    all
+}
+
+/// Moves every centre to the mean of its rows, and one without rows to the row that is farthest from its own centre.
+fn update(rows: &[f32], dimension: usize, centres: &mut [f32], mut step: Step) {
+    for (cluster, centre) in centres.chunks_exact_mut(dimension).enumerate() {
+        let count = step.counts[cluster];
+        if count > 0 {
+            let sums = &step.sums[cluster * dimension..][..dimension];
+            centre
+                .iter_mut()
+                .zip(sums)
+                .for_each(|(value, sum)| *value = (sum / count as f64) as f32);
+        } else if let Some(far) = farthest(&step.distances) {
+            centre.copy_from_slice(&rows[far * dimension..][..dimension]);
+            step.distances[far] = 0.0;
+        }
+    }
+}
+
+fn farthest(distances: &[f32]) -> Option<usize> {
+    let mut best = (0.0, None);
+    for (index, &distance) in distances.iter().enumerate() {
+        if distance > best.0 {
+            best = (distance, Some(index));
+        }
+    }
+    best.1
+}
+
+/// The nearest centre and the squared distance to it.
+fn nearest(row: &[f32], centres: &[f32]) -> (usize, f32) {
+    let mut best = (0, f32::INFINITY);
+    for (cluster, centre) in centres.chunks_exact(row.len()).enumerate() {
+        let distance = squared_distance(row, centre);
+        if distance < best.1 {
+            best = (cluster, distance);
+        }
+    }
+    best
+}
+
+/// Eight running sums, which the compiler turns into vector instructions. The shorter `x² - 2xy + y²` would lose the
+/// small distances to rounding.
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 8;
+    let (a_wide, a_rest) = a.as_chunks::<LANES>();
+    let (b_wide, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0f32; LANES];
+    for (a, b) in a_wide.iter().zip(b_wide) {
+        for lane in 0..LANES {
+            let difference = a[lane] - b[lane];
+            sums[lane] += difference * difference;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b)).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+fn last(inertias: &[f64]) -> f64 {
+    inertias.last().copied().unwrap_or(f64::INFINITY)
+}
+
+/// Random numbers as a function of (seed, stream, position): splitmix64.
+struct Draws {
+    state: u64,
+}
+
+impl Draws {
+    fn new(seed: u64, stream: u64) -> Self {
+        Self {
+            state: mix(seed ^ mix(stream)),
+        }
+    }
+
+    /// Uniform in [0, 1).
+    fn unit(&mut self) -> f64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        (mix(self.state) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seed: u64, n: usize) -> Vec<f32> {
+        let mut draws = Draws::new(seed, 99);
+        (0..n).map(|_| draws.unit() as f32).collect()
+    }
+
+    /// `per` rows around each of `k` corners of a grid, in turns; the true cluster of row i is i % k.
+    fn planted(k: usize, per: usize, dimension: usize) -> Vec<f32> {
+        let jitter = noise(5, k * per * dimension);
+        (0..k * per)
+            .flat_map(|i| (0..dimension).map(move |j| (i, j)))
+            .map(|(i, j)| ((i % k) >> j & 1) as f32 * 10.0 + jitter[i * dimension + j])
+            .collect()
+    }
+
+    #[test]
+    fn inertia_never_rises_and_belongs_to_the_centres() {
+        for (dimension, clusters) in [(1, 4), (3, 7), (19, 30)] {
+            let rows = noise(dimension as u64, 3000 * dimension);
+            let seeds = plus_plus(&rows, dimension, clusters, &mut Draws::new(1, 1));
+            let config = KMeansConfig {
+                tolerance: 0.0,
+                ..KMeansConfig::default()
+            };
+            let (centres, inertias) = lloyd(&rows, dimension, seeds, &config);
+            assert!(inertias.len() > 3);
+            for pair in inertias.windows(2) {
+                assert!(pair[1] <= pair[0] * (1.0 + 1e-6), "{inertias:?}");
+            }
+            let direct: f64 = rows
+                .chunks_exact(dimension)
+                .map(|row| f64::from(nearest(row, &centres).1))
+                .sum();
+            assert!((direct - last(&inertias)).abs() <= 1e-9 * direct);
+        }
+    }
+
+    #[test]
+    fn planted_clusters_are_found() {
+        for dimension in [4, 11] {
+            let rows = planted(16, 200, dimension);
+            let config = KMeansConfig {
+                clusters: 16,
+                restarts: 10,
+                ..KMeansConfig::default()
+            };
+            let found = KMeans::fit(&rows, dimension, &config).unwrap();
+            let labels = found.predict(&rows).unwrap();
+            for (i, label) in labels.iter().enumerate() {
+                assert_eq!(*label, labels[i % 16], "row {i}");
+            }
+            let mut distinct = labels[..16].to_vec();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), 16);
+        }
+    }
+
+    #[test]
+    fn the_same_on_any_number_of_threads() {
+        let rows = noise(3, 40_000 * 5);
+        let config = KMeansConfig {
+            clusters: 12,
+            max_rows: 20_000,
+            restarts: 2,
+            ..KMeansConfig::default()
+        };
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let found = KMeans::fit(&rows, 5, &config).unwrap();
+                (found.predict(&rows).unwrap(), found)
+            })
+        };
+        let one = on(1);
+        assert_eq!(one, on(3));
+        let other = KMeansConfig {
+            seed: 1,
+            ..config.clone()
+        };
+        assert_ne!(one.1.centres(), KMeans::fit(&rows, 5, &other).unwrap().centres());
+    }
+
+    #[test]
+    fn the_sample_is_spread_over_all_rows() {
+        let rows: Vec<f32> = (0..10_000).map(|i| i as f32).collect();
+        let taken = sample(&rows, 1, 100, 7);
+        assert_eq!(taken.len(), 100);
+        for (i, row) in taken.iter().enumerate() {
+            assert!(
+                (100.0 * i as f32..100.0 * (i + 1) as f32).contains(row),
+                "{i}: {row}"
+            );
+        }
+        assert_eq!(sample(&rows, 1, 10_000, 7), rows);
+    }
+
+    #[test]
+    fn fewer_distinct_rows_than_clusters_give_fewer_clusters() {
+        let rows = [1.0, 1.0, 5.0, 5.0, 1.0, 1.0, 5.0, 5.0];
+        let found = KMeans::fit(
+            &rows,
+            2,
+            &KMeansConfig {
+                clusters: 6,
+                ..KMeansConfig::default()
+            },
+        )
+        .unwrap();
+        assert_eq!((found.clusters(), found.inertia()), (2, 0.0));
+        assert_eq!(found.dimension(), 2);
+    }
+
+    #[test]
+    fn a_centre_without_rows_moves_to_the_farthest_row() {
+        let rows = [0.0, 0.1, 0.2, 9.0];
+        let mut centres = vec![0.1, 500.0];
+        update(&rows, 1, &mut centres, assign(&rows, 1, &[0.1, 500.0]));
+        assert_eq!(centres[1], 9.0);
+    }
+
+    #[test]
+    fn what_cannot_be_clustered_is_named() {
+        let fit = |rows: &[f32], dimension, clusters| {
+            KMeans::fit(
+                rows,
+                dimension,
+                &KMeansConfig {
+                    clusters,
+                    ..KMeansConfig::default()
+                },
+            )
+            .unwrap_err()
+        };
+        assert_eq!(fit(&[], 3, 2), KMeansError::Empty);
+        assert_eq!(
+            fit(&[1.0; 4], 3, 2),
+            KMeansError::Shape {
+                values: 4,
+                dimension: 3
+            }
+        );
+        assert_eq!(
+            fit(&[1.0; 4], 0, 2),
+            KMeansError::Shape {
+                values: 4,
+                dimension: 0
+            }
+        );
+        assert_eq!(fit(&[1.0, 1.0, 1.0, f32::NAN], 2, 2), KMeansError::NotFinite(1));
+        assert!(fit(&[1.0; 4], 2, 0).to_string().contains("clusters is 0"));
+        assert!(fit(&[1.0; 4], 2, 70_000).to_string().contains("65536"));
+    }
+}
