@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Demo(args) => demo::run(&args),
-        Command::Evaluate(args) => evaluate::run(args),
+        Command::Evaluate(args) => evaluate::run(&args),
     };
     match outcome {
         Ok(code) => code,

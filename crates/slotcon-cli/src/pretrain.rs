@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use slotcon::recipe::{PUBLISHED, Recipe};
 use slotcon::run::stop::Stop;
-use slotcon::run::{Options, Start, pretrain};
+use slotcon::run::{Options, RunDirectory, Start, pretrain};
 
 /// Train on a folder of pictures; no labels, any layout.
 ///
@@ -64,15 +64,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = args.set;
     settings.extend(args.precision.map(|p| format!("run.precision={p}")));
     settings.extend(args.steps.map(|n| format!("run.steps={n}")));
+    let directory = RunDirectory::at(&args.out);
+    if args.resume && !directory.last().exists() {
+        return Err(slotcon::Error::NothingToResume(args.out).into());
+    }
     // To resume, nothing has to be said again.
     let said_nothing = args.recipe.is_none() && settings.is_empty();
     let recipe = if args.resume && said_nothing {
         None
     } else {
-        let recorded = args.out.join("recipe.toml");
         let base = match (&args.recipe, args.resume) {
             (Some(name), _) => name.clone(),
-            (None, true) => recorded.display().to_string(),
+            (None, true) => directory.recipe().display().to_string(),
             (None, false) => PUBLISHED[0].name.to_owned(),
         };
         Some(Recipe::load(&base, &settings)?)

@@ -65,7 +65,8 @@ impl Downsample {
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let pooled = match self.pool {
             Some(stride) if stride > 1 => {
-                x.avg_pool2d([stride, stride], [stride, stride], [0, 0], false, true, None::<i64>)
+                // Rounding up, as every strided convolution does: upstream fails on maps of odd size here.
+                x.avg_pool2d([stride, stride], [stride, stride], [0, 0], true, false, None::<i64>)
             }
             _ => x.shallow_clone(),
         };

@@ -9,6 +9,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::Error;
 
+/// Misfits that an error spells out.
+const SHOWN: usize = 5;
+
 /// What a stored tensor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -99,10 +102,11 @@ impl Store {
                 None => problems.push(format!("{} {:?} is missing", entry.name, entry.tensor.size())),
             }
         }
-        if let Some(first) = problems.first() {
-            let more = problems.len() - 1;
-            let rest = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-            return Err(Error::Weights(format!("{first}{rest}")));
+        if !problems.is_empty() {
+            let more = problems.len().saturating_sub(SHOWN);
+            let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+            problems.truncate(SHOWN);
+            return Err(Error::Weights(format!("{}{rest}", problems.join("; "))));
         }
         let _guard = tch::no_grad_guard();
         for (entry, tensor) in found {

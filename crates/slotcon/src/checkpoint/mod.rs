@@ -21,6 +21,19 @@ pub const MODEL: &str = "model.";
 /// Prefix of the optimizer's momentum buffers.
 pub const MOMENTUM: &str = "optimizer.momentum.";
 
+/// Key of the one entry of the file's metadata, a [`Header`] as JSON: several would be written in random order, and
+/// equal runs would leave different files.
+const HEADER: &str = "slotcon";
+
+/// What a checkpoint says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Header {
+    format_version: u32,
+    /// TOML.
+    recipe: String,
+    progress: Progress,
+}
+
 /// How far a run got, and on what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {

@@ -1,20 +1,25 @@
 //! Reading a checkpoint that may come from anywhere: the header is checked before anything is believed.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
-use super::{CheckpointError, FORMAT_VERSION, MODEL, MOMENTUM, Progress};
+use super::{CheckpointError, FORMAT_VERSION, HEADER, Header, MODEL, MOMENTUM, Progress};
 use crate::method::SlotCon;
 use crate::optim::Optimizer;
 use crate::recipe::Recipe;
 
 /// Longest header that is read; ResNet-152's has about 300 KB.
 const MAX_HEADER: u64 = 100 << 20;
+
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
+}
 
 /// A checkpoint in memory.
 #[derive(Debug)]
@@ -50,27 +55,18 @@ impl Checkpoint {
 
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| format(e.to_string()))?;
         SafeTensors::deserialize(&bytes).map_err(|e| format(e.to_string()))?;
-        let empty = HashMap::new();
-        let metadata = header.metadata().as_ref().unwrap_or(&empty);
-        let field =
-            |name: &str| metadata.get(name).ok_or_else(|| not_ours(format!("its header has no '{name}'")));
-        if field("format")? != "slotcon" {
-            return Err(not_ours(format!("its format is '{}'", field("format")?)));
+        let own = header.metadata().as_ref().and_then(|m| m.get(HEADER));
+        let own = own.ok_or_else(|| not_ours(format!("its metadata has no '{HEADER}'")))?;
+        // The version first: what a newer program wrote may not be readable at all.
+        let Version { format_version: found } =
+            serde_json::from_str(own).map_err(|e| not_ours(format!("its version is unreadable: {e}")))?;
+        if found > FORMAT_VERSION {
+            return Err(CheckpointError::Newer { path: path.into(), found, supported: FORMAT_VERSION });
         }
-        let version = field("format_version")?;
-        let version: u32 =
-            version.parse().map_err(|_| not_ours(format!("format_version '{version}' is not a number")))?;
-        if version > FORMAT_VERSION {
-            return Err(CheckpointError::Newer {
-                path: path.into(),
-                found: version,
-                supported: FORMAT_VERSION,
-            });
-        }
-        let recipe = Recipe::from_toml(field("recipe")?, "the recipe in it")
-            .map_err(|e| not_ours(e.to_string()))?;
-        let progress = serde_json::from_str(field("progress")?)
-            .map_err(|e| not_ours(format!("its progress is unreadable: {e}")))?;
+        let Header { recipe, progress, .. } =
+            serde_json::from_str(own).map_err(|e| not_ours(format!("its metadata is unreadable: {e}")))?;
+        let recipe =
+            Recipe::from_toml(&recipe, "the recipe in it").map_err(|e| not_ours(e.to_string()))?;
         Ok(Self { path: path.into(), bytes, recipe, progress })
     }
 

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::View;
 use tch::{Kind, Tensor};
 
-use super::{CheckpointError, FORMAT_VERSION, MODEL, MOMENTUM, Progress};
+use super::{CheckpointError, FORMAT_VERSION, HEADER, Header, MODEL, MOMENTUM, Progress};
 use crate::method::SlotCon;
 use crate::optim::Optimizer;
 use crate::recipe::Recipe;
@@ -77,18 +78,19 @@ pub fn save(
     for (name, momentum) in optimizer.state() {
         tensors.push((format!("{MOMENTUM}{name}"), Lazy::new(momentum).map_err(other)?));
     }
-    let progress = serde_json::to_string(progress).map_err(|e| other(e.to_string()))?;
-    let metadata = HashMap::from([
-        ("format".to_owned(), "slotcon".to_owned()),
-        ("format_version".to_owned(), FORMAT_VERSION.to_string()),
-        ("recipe".to_owned(), recipe.to_toml()),
-        ("progress".to_owned(), progress),
-    ]);
+    let header =
+        Header { format_version: FORMAT_VERSION, recipe: recipe.to_toml(), progress: progress.clone() };
+    let header = serde_json::to_string(&header).map_err(|e| other(e.to_string()))?;
+    let metadata = HashMap::from([(HEADER.to_owned(), header)]);
 
     let folder = path.parent().unwrap_or(Path::new("."));
     // Dropped on any error, which removes it.
-    let unfinished =
-        tempfile::Builder::new().prefix(".unfinished-").tempfile_in(folder).map_err(io)?.into_temp_path();
+    let unfinished = tempfile::Builder::new()
+        .prefix(".unfinished-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(io)?
+        .into_temp_path();
     safetensors::serialize_to_file(tensors, Some(metadata), &unfinished).map_err(|e| match e {
         safetensors::SafeTensorError::IoError(source) => io(source),
         e => other(e.to_string()),

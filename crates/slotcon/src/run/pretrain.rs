@@ -21,6 +21,7 @@ use super::resume::same_run;
 use super::stop::Stop;
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::error::Error;
+use crate::events::EventWriter;
 use crate::method::teacher::momentum;
 use crate::method::{SlotCon, Step};
 use crate::optim::Optimizer;
@@ -118,6 +119,8 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
     let mut observers = Observers::default();
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), trainer.progress.step)?);
+    let events = EventWriter::create(directory.root());
+    observers.add(events.map_err(Error::write(directory.root(), "cannot write TensorBoard events"))?);
     observers.add(ProgressBar::new(trainer.progress.step, trainer.progress.total_steps));
     trainer.run(&directory, &mut observers, &options.stop)
 }

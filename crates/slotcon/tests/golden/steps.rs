@@ -1,11 +1,8 @@
 //! Whole training steps against the official implementation: every `step_*` case of the fixtures folder.
 
-mod support;
-
 use std::path::Path;
-use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use slotcon::method::group_loss::Temperatures;
@@ -16,7 +13,7 @@ use slotcon::schedule::LearningRate;
 use slotcon_nn::{Arch, Role};
 use tch::{Device, Kind, Tensor};
 
-use support::{sym, unit, values};
+use crate::support::{self, sym, unit, values};
 
 #[derive(Debug, Clone, Deserialize)]
 struct Case {
@@ -43,29 +40,21 @@ struct Case {
     steps: u64,
 }
 
-fn main() -> ExitCode {
-    let args = Arguments::from_args();
-    let trials = match support::fixtures() {
-        None => {
-            let absent = Trial::test("golden_steps (no fixtures)", || Ok(())).with_ignored_flag(true);
-            vec![absent]
+/// Every `step_*` case of one process, in float64 and in float32.
+pub fn trials(folder: &Path) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for path in support::cases(folder, "step_", ".json") {
+        let case: Case = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        if case.world_size != 1 {
+            continue;
         }
-        Some(folder) => support::cases(&folder, "step_", ".json")
-            .into_iter()
-            .flat_map(|path| {
-                let case: Case = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-                let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-                let single = case.world_size == 1;
-                let precise = single.then(|| {
-                    let (case, path) = (case.clone(), path.clone());
-                    Trial::test(format!("{name}::f64"), move || check(&case, &path, Kind::Double))
-                });
-                let float = single.then(|| Trial::test(format!("{name}::f32"), move || check(&case, &path, Kind::Float)));
-                precise.into_iter().chain(float)
-            })
-            .collect(),
-    };
-    libtest_mimic::run(&args, trials).exit_code()
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        for (kind, suffix) in [(Kind::Double, "f64"), (Kind::Float, "f32")] {
+            let (case, path) = (case.clone(), path.clone());
+            trials.push(Trial::test(format!("{name}::{suffix}"), move || check(&case, &path, kind)));
+        }
+    }
+    trials
 }
 
 /// The rule by which the fixtures fill weights (their README).
@@ -107,6 +96,34 @@ fn view(case: &Case, step: u64, view: usize, kind: Kind) -> View {
             .map(|s| [0.4 * coord(s, 0), 0.4 * coord(s, 1), 0.6 + 0.4 * coord(s, 2), 0.6 + 0.4 * coord(s, 3)])
             .collect(),
         flips: (0..batch).map(|s| unit(&format!("step{step}.flag{view}"), s) < 0.5).collect(),
+    }
+}
+
+/// Relative differences that are allowed.
+#[derive(Clone, Copy)]
+struct Tolerance {
+    /// Of losses, centre and norms.
+    scalar: f64,
+    /// Of gradient norms.
+    norm: f64,
+    /// Of single values; infinite: not compared.
+    single: f64,
+    /// Smaller values are compared as if they were as large as this: the gradient of a bias in front of a batch norm is
+    /// zero but for rounding.
+    floor: f64,
+}
+
+impl Tolerance {
+    fn of(case: &Case, kind: Kind) -> Self {
+        let deep = !matches!(case.arch.as_str(), "resnet18" | "resnet34");
+        match kind {
+            Kind::Double => Self { scalar: 1e-7, norm: 1e-7, single: 1e-6, floor: 1e-9 },
+            // Fifty layers with the fixtures' large weights amplify float32 rounding beyond use: PyTorch itself, in
+            // float32 on `step_r50`, is off by 7e-3 in gradient norms and by 1.6 in single values
+            // (benches/peers/step.py --check … --dtype float32).
+            _ if deep => Self { scalar: 1e-3, norm: 3e-2, single: f64::INFINITY, floor: 1e-2 },
+            _ => Self { scalar: 1e-3, norm: 1e-3, single: 1e-3, floor: 1e-2 },
+        }
     }
 }
 
@@ -153,6 +170,8 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
     let mut all = Comparison { expected, wrong: Vec::new(), worst: 0.0, compared: 0 };
     let precise = kind == Kind::Double;
 
+    let tolerance = Tolerance::of(case, kind);
+    let Tolerance { scalar, norm, single, floor } = tolerance;
     let config = ModelConfig {
         arch: case.arch.parse::<Arch>()?,
         dim_hidden: case.dim_hidden,
@@ -186,7 +205,6 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         optimizer.zero_grad();
         out.losses.total.backward();
 
-        let (scalar, single, floor) = if precise { (1e-7, 1e-6, 1e-9) } else { (1e-3, 1e-3, 1e-2) };
         let at = |what: &str| format!("step{step}.{what}");
         all.check(&at("loss"), &out.losses.total, scalar, 0.0);
         for i in 0..2 {
@@ -207,8 +225,10 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         for entry in model.store().entries() {
             let grad = entry.tensor.grad();
             if grad.defined() {
-                all.check(&at(&format!("grad_norm.{}", entry.name)), &grad.norm(), scalar, floor);
-                all.check(&at(&format!("grad_head.{}", entry.name)), &head(&grad), single, floor);
+                all.check(&at(&format!("grad_norm.{}", entry.name)), &grad.norm(), norm, floor);
+                if single.is_finite() {
+                    all.check(&at(&format!("grad_head.{}", entry.name)), &head(&grad), single, floor);
+                }
             }
         }
         let lr = rate.at(step);

@@ -1,0 +1,92 @@
+//! Running the `slotcon` program as a user does, on scenes that it draws itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder with scenes and room for runs; removed at the end.
+pub struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// With `pictures` scenes of 64 pixels.
+    pub fn new(pictures: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, pictures, 1, 64).unwrap();
+        Self { folder }
+    }
+
+    pub fn pictures(&self) -> PathBuf {
+        self.folder.path().join("scenes/images/train")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `slotcon pretrain` of a network that takes a tenth of a second a step, into `run`.
+    pub fn pretrain(&self, run: &str, more: &[&str]) -> Command {
+        let mut command = slotcon();
+        command.arg("pretrain").arg("--data").arg(self.pictures()).arg("--out").arg(self.path(run));
+        command.args(["--device", "cpu"]);
+        for setting in [
+            "data.image_size=64",
+            "data.threads=2",
+            "model.arch=resnet18",
+            "model.dim_hidden=32",
+            "model.dim_out=16",
+            "model.prototypes=8",
+            "optim.batch=4",
+            "optim.warmup_epochs=0.5",
+            "run.threads=1",
+            "run.log_every=1",
+            "run.save_every=3",
+        ] {
+            command.args(["--set", setting]);
+        }
+        command.args(more);
+        command
+    }
+
+    /// The metrics of `run`, without what depends on the clock.
+    pub fn metrics(&self, run: &str) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.path(run).join("metrics.jsonl")).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines
+            .map(|mut value| {
+                value.as_object_mut().unwrap().remove("pictures_per_second");
+                value
+            })
+            .collect()
+    }
+}
+
+/// The program.
+pub fn slotcon() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slotcon"));
+    command.stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
+    command
+}
+
+/// Runs to the end; it must succeed.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Runs to the end; it must fail without a panic. Returns what it said.
+pub fn fail(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "expected an error:\n{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+/// All bytes of a file.
+pub fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}

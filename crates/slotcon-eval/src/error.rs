@@ -1,0 +1,48 @@
+//! What can go wrong when a network is looked at.
+
+use std::path::PathBuf;
+
+/// Errors of this crate; each names the file or value.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] slotcon::checkpoint::CheckpointError),
+    /// Its recipe cannot be used.
+    #[error(transparent)]
+    Recipe(#[from] slotcon::recipe::RecipeError),
+    /// Pictures or label maps.
+    #[error(transparent)]
+    Data(#[from] slotcon_data::Error),
+    /// One picture.
+    #[error("{}: {source}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: slotcon_data::PictureError,
+    },
+    /// Labels, classes or pairs that do not fit.
+    #[error("{}: {reason}", path.display())]
+    Labels {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// No pixel has a label that counts.
+    #[error("every pixel of the label maps is ignored: is ignore_index right?")]
+    NothingToMeasure,
+    /// Maps that cannot be counted.
+    #[error(transparent)]
+    Confusion(#[from] crate::confusion::ConfusionError),
+    /// Rows that cannot be clustered.
+    #[error(transparent)]
+    KMeans(#[from] crate::kmeans::KMeansError),
+    /// libtorch refused an operation.
+    #[error(transparent)]
+    Torch(#[from] tch::TchError),
+    /// The same, in what this project adds to it.
+    #[error(transparent)]
+    Multi(#[from] slotcon_torch::Error),
+}

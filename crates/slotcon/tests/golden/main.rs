@@ -1,0 +1,18 @@
+//! The official implementation's golden values: every case that the fixtures folder holds.
+
+mod schedules;
+mod steps;
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    let trials = match support::fixtures() {
+        None => vec![Trial::test("golden (no fixtures)", || Ok(())).with_ignored_flag(true)],
+        Some(folder) => steps::trials(&folder).into_iter().chain(schedules::trials(&folder)).collect(),
+    };
+    libtest_mimic::run(&args, trials).exit_code()
+}

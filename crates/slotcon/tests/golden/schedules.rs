@@ -1,0 +1,52 @@
+//! Learning rate and teacher momentum of every iteration against the official implementation: `schedules.json`.
+
+use std::path::Path;
+
+use libtest_mimic::{Failed, Trial};
+use serde::Deserialize;
+use slotcon::method::teacher::momentum;
+use slotcon::schedule::LearningRate;
+
+#[derive(Debug, Clone, Deserialize)]
+struct Case {
+    epochs: u64,
+    iters_per_epoch: u64,
+    warmup_epochs: u64,
+    warmup_multiplier: f64,
+    lr: f64,
+    teacher_momentum: f64,
+    lrs: Vec<f64>,
+    teacher_momenta: Vec<f64>,
+}
+
+/// One trial a schedule.
+pub fn trials(folder: &Path) -> Vec<Trial> {
+    let bytes = std::fs::read(folder.join("schedules.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(&bytes).unwrap();
+    let named = cases.into_iter().enumerate();
+    named.map(|(i, case)| Trial::test(format!("schedule_{i}"), move || check(&case))).collect()
+}
+
+fn check(case: &Case) -> Result<(), Failed> {
+    let total = case.epochs * case.iters_per_epoch;
+    let rate = LearningRate {
+        peak: case.lr,
+        warmup_multiplier: case.warmup_multiplier,
+        warmup: case.warmup_epochs * case.iters_per_epoch,
+        total,
+    };
+    if case.lrs.len() as u64 != total || case.teacher_momenta.len() as u64 != total {
+        return Err(format!("{} rates and {} momenta for {total} steps", case.lrs.len(), case.teacher_momenta.len()).into());
+    }
+    for step in 0..total {
+        let (lr, expected) = (rate.at(step), case.lrs[step as usize]);
+        if (lr - expected).abs() > 1e-12 * expected {
+            return Err(format!("step {step}: learning rate {lr}, recorded {expected}").into());
+        }
+        let (m, expected) = (momentum(case.teacher_momentum, step, total), case.teacher_momenta[step as usize]);
+        if (m - expected).abs() > 1e-12 {
+            return Err(format!("step {step}: momentum {m}, recorded {expected}").into());
+        }
+    }
+    Ok(())
+}

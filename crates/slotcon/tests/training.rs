@@ -1,0 +1,172 @@
+//! Pieces of the training step that golden values do not reach: precision, steps that must be skipped, degenerate
+//! batches.
+
+use std::sync::Mutex;
+
+use slotcon::method::group_loss::Temperatures;
+use slotcon::method::{ModelConfig, SlotCon, View};
+use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
+use slotcon_nn::{Arch, Role};
+use tch::{Device, Kind, Tensor};
+
+/// libtorch's generator is one for all threads, and so for all tests.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
+fn model(prototypes: i64) -> SlotCon {
+    let _lock = GENERATOR.lock().unwrap();
+    tch::manual_seed(3);
+    let config = ModelConfig {
+        arch: Arch::ResNet18,
+        dim_hidden: 32,
+        dim_out: 16,
+        prototypes,
+        temperatures: Temperatures { student: 0.1, teacher: 0.07 },
+        center_momentum: 0.9,
+        group_loss_weight: 0.5,
+    };
+    SlotCon::new(config, Device::Cpu, Kind::Float)
+}
+
+fn views(batch: usize) -> [View; 2] {
+    let _lock = GENERATOR.lock().unwrap();
+    tch::manual_seed(4);
+    [0, 1].map(|i| View {
+        crops: slotcon_torch::channels_last(&Tensor::randn([batch as i64, 3, 64, 64], (Kind::Float, Device::Cpu))),
+        coords: vec![[0.1, 0.0, 0.9, 0.8]; batch],
+        flips: vec![i == 1; batch],
+    })
+}
+
+fn optimizer(model: &SlotCon, algorithm: Algorithm) -> Optimizer {
+    Optimizer::new(OptimizerConfig { algorithm, momentum: 0.9, weight_decay: 1e-2 }, model.store())
+}
+
+fn parameters(model: &SlotCon) -> Vec<(String, Tensor)> {
+    let entries = model.store().entries().into_iter().filter(|e| e.role == Role::Parameter);
+    entries.map(|e| (e.name, e.tensor.detach().copy())).collect()
+}
+
+fn same(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> bool {
+    a.iter().zip(b).all(|((_, a), (_, b))| a.equal(b))
+}
+
+#[test]
+fn half_precision_gives_nearly_the_same_losses_and_gradients() {
+    let mut full = model(8);
+    let exact = full.forward(&views(4), 0.99, None).unwrap().losses;
+    exact.total.backward();
+    for half in [Kind::BFloat16, Kind::Half] {
+        let mut rounded = model(8);
+        let losses = rounded.forward(&views(4), 0.99, Some(half)).unwrap().losses;
+        assert_eq!(losses.total.kind(), Kind::Float);
+        losses.total.backward();
+        let (a, b) = (losses.total.double_value(&[]), exact.total.double_value(&[]));
+        assert!((a / b - 1.0).abs() < 0.02, "{half:?}: loss {a}, in f32 {b}");
+        assert!(a != b, "{half:?} was not used");
+        for (r, f) in rounded.store().entries().iter().zip(full.store().entries()) {
+            let (r, f) = (r.tensor.grad(), f.tensor.grad());
+            assert_eq!(r.defined(), f.defined());
+            if r.defined() {
+                assert_eq!(r.kind(), Kind::Float);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_with_a_gradient_that_is_not_finite_changes_nothing() {
+    for algorithm in [Algorithm::Lars { eta: 0.001 }, Algorithm::Sgd] {
+        let mut model = model(8);
+        let mut optimizer = optimizer(&model, algorithm);
+        let mut step = |model: &mut SlotCon, spoil: Option<f64>| {
+            let losses = model.forward(&views(4), 1.0, None).unwrap().losses;
+            optimizer.zero_grad();
+            losses.total.backward();
+            if let Some(value) = spoil {
+                let entries = model.store().entries();
+                let conv = entries.iter().find(|e| e.name == "encoder_q.layer1.0.conv1.weight").unwrap();
+                let _ = conv.tensor.grad().narrow(0, 5, 1).fill_(value);
+            }
+            let skipped = optimizer.step(0.1, &losses.total, None).unwrap();
+            let momenta: Vec<(String, Tensor)> =
+                optimizer.state().map(|(name, t)| (name.to_owned(), t.copy())).collect();
+            (skipped.double_value(&[]), momenta)
+        };
+        let (_, momenta) = step(&mut model, None);
+        for spoil in [f64::NAN, f64::INFINITY] {
+            let before = parameters(&model);
+            let (skipped, after) = step(&mut model, Some(spoil));
+            assert_eq!(skipped, 1.0);
+            assert!(same(&before, &parameters(&model)), "{algorithm:?}: parameters moved");
+            assert!(same(&momenta, &after), "{algorithm:?}: momenta moved");
+        }
+        let before = parameters(&model);
+        let (skipped, _) = step(&mut model, None);
+        assert_eq!(skipped, 0.0);
+        assert!(!same(&before, &parameters(&model)), "{algorithm:?}: a good step moves the parameters");
+    }
+}
+
+#[test]
+fn a_loss_scale_does_not_change_the_step() {
+    let run = |scale: f64| {
+        let mut model = model(8);
+        let mut optimizer = optimizer(&model, Algorithm::Sgd);
+        let losses = model.forward(&views(4), 1.0, None).unwrap().losses;
+        (&losses.total * scale).backward();
+        let inverse = Tensor::from(1.0 / scale as f32);
+        drop(optimizer.step(0.1, &losses.total, Some(&inverse)).unwrap());
+        parameters(&model)
+    };
+    for ((name, a), (_, b)) in run(1.0).iter().zip(run(1024.0)) {
+        let difference = (a - b).abs().max().double_value(&[]);
+        assert!(difference <= 1e-5, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn a_batch_without_common_slots_has_a_loss_and_a_gradient() {
+    // One prototype far more alike to everything in the teacher than in the student: no slot counts in both.
+    let mut model = model(2);
+    {
+        let _guard = tch::no_grad_guard();
+        for entry in model.store().entries() {
+            if entry.name.ends_with("slot_embed.weight") {
+                let sign = if entry.name.starts_with("grouping_q") { 1.0 } else { -1.0 };
+                let row = Tensor::ones([16], (Kind::Float, Device::Cpu)) * sign;
+                entry.tensor.shallow_clone().copy_(&Tensor::stack(&[&row, &(-&row)], 0));
+            }
+            if entry.name.ends_with("mlp.6.bias") && entry.name.starts_with("projector") {
+                let _ = entry.tensor.shallow_clone().fill_(5.0);
+            }
+        }
+    }
+    let step = model.forward(&views(4), 1.0, None).unwrap();
+    assert_eq!(step.losses.slot[0].double_value(&[]), 0.0);
+    step.losses.total.backward();
+    let total = step.losses.total.double_value(&[]);
+    assert!(total.is_finite(), "loss {total}");
+}
+
+#[test]
+fn the_teacher_gets_no_gradient_and_follows_the_student() {
+    let mut model = model(8);
+    let step = model.forward(&views(4), 0.5, None).unwrap();
+    step.losses.total.backward();
+    for entry in model.store().entries() {
+        if entry.name.contains("_k.") && entry.role == Role::Parameter {
+            assert!(!entry.tensor.requires_grad() && !entry.tensor.grad().defined(), "{}", entry.name);
+        }
+    }
+    let mut optimizer = optimizer(&model, Algorithm::Sgd);
+    drop(optimizer.step(0.1, &step.losses.total, None).unwrap());
+    let before = parameters(&model);
+    model.forward(&views(4), 0.75, None).unwrap();
+    let find = |list: &[(String, Tensor)], name: &str| list.iter().find(|(n, _)| n == name).unwrap().1.copy();
+    let after = parameters(&model);
+    let (q, k) = ("projector_q.mlp.0.weight", "projector_k.mlp.0.weight");
+    let expected = find(&before, k) * 0.75 + find(&before, q) * 0.25;
+    let difference = (find(&after, k) - expected).abs().max().double_value(&[]);
+    assert!(difference < 1e-7, "{difference}");
+    assert!(!find(&before, k).equal(&find(&before, q)), "the student did not move");
+}
