@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 fn main() {
     let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys reports where libtorch is");
     println!("cargo:libtorch_lib={lib}");
+    // This crate's own tests; link.rs does it for the crates above.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-changed={lib}");

@@ -1,7 +1,8 @@
 //! Golden values of SciPy's assignment and of the scores that follow: every case of every `cluster_metrics*.json` in
 //! the fixtures folder.
 
-use std::path::{Path, PathBuf};
+use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -25,12 +26,16 @@ struct Case {
     pixel_accuracy: f64,
 }
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Arguments::from_args();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = std::env::var_os("SLOTCON_FIXTURES")
         .map_or_else(|| root.join("../shared/fixtures"), |value| root.join(value));
-    let mut trials = trials(&folder);
+    let mut trials = if folder.is_dir() {
+        trials(&folder)?
+    } else {
+        Vec::new()
+    };
     if trials.is_empty() {
         eprintln!(
             "IGNORED: no cluster_metrics*.json in {}; set SLOTCON_FIXTURES to a folder that has them",
@@ -38,23 +43,25 @@ fn main() -> ExitCode {
         );
         trials.push(Trial::test("cluster_metrics (no fixtures)", || Ok(())).with_ignored_flag(true));
     }
-    libtest_mimic::run(&args, trials).exit_code()
+    Ok(libtest_mimic::run(&args, trials).exit_code())
 }
 
-fn trials(folder: &Path) -> Vec<Trial> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with("cluster_metrics") && name.ends_with(".json")
-    });
+fn trials(folder: &Path) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(stem) = name
+            .strip_suffix(".json")
+            .filter(|stem| stem.starts_with("cluster_metrics"))
+        {
+            files.push((stem.to_owned(), entry.path()));
+        }
+    }
     files.sort();
     let mut trials = Vec::new();
-    for file in files {
-        let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+    for (stem, file) in files {
+        let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&file)?)?;
         for (index, case) in cases.into_iter().enumerate() {
             let tensors = file.with_extension("safetensors");
             let name = format!(
@@ -64,7 +71,7 @@ fn trials(folder: &Path) -> Vec<Trial> {
             trials.push(Trial::test(name, move || run(&case, index, &tensors)));
         }
     }
-    trials
+    Ok(trials)
 }
 
 fn run(case: &Case, index: usize, tensors: &Path) -> Result<(), Failed> {
