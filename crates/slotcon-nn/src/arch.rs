@@ -104,25 +104,52 @@ impl Arch {
         )
     }
 
-    /// Whether the last stage keeps its resolution and dilates its 3x3 convolutions by 2 instead.
-    pub fn dilated_last_stage(self) -> bool {
-        self == Arch::ResNet50S16
-    }
-
     /// Channels of the last stage's output.
     pub fn channels(self) -> i64 {
         64 * self.width() * 8 * self.block().expansion()
     }
 
-    /// Pixels of the input per position of the last stage's output.
-    pub fn stride(self) -> i64 {
-        if self.dilated_last_stage() { 16 } else { 32 }
+    /// Pixels of the input per position of the last stage's output, as upstream builds it.
+    pub fn output_stride(self) -> i64 {
+        if self == Arch::ResNet50S16 { 16 } else { 32 }
+    }
+}
+
+/// Pixels of the input per position of the output; what a stage does not stride it dilates, so that the weights are the
+/// same for every stride.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputStride(i64);
+
+impl OutputStride {
+    /// 8, 16 or 32; others are `None`.
+    pub fn new(pixels: i64) -> Option<Self> {
+        matches!(pixels, 8 | 16 | 32).then_some(Self(pixels))
     }
 
-    /// Side of the last stage's output for a square picture of `size` pixels: every strided layer rounds up.
-    pub fn output_side(self, size: i64) -> i64 {
-        let halvings = if self.dilated_last_stage() { 4 } else { 5 };
-        (0..halvings).fold(size, |side, _| (side + 1) / 2)
+    /// In pixels.
+    pub fn pixels(self) -> i64 {
+        self.0
+    }
+
+    /// Side of the output for a square picture of `size` pixels: every strided layer rounds up.
+    pub fn side(self, size: i64) -> i64 {
+        (0..self.0.ilog2()).fold(size, |side, _| (side + 1) / 2)
+    }
+
+    /// Stride and dilation of each of the four stages; the stem has stride 4.
+    pub fn stages(self) -> [(i64, i64); 4] {
+        let (mut stride, mut dilation) = (4, 1);
+        [0, 1, 2, 3].map(|stage| {
+            if stage == 0 {
+                (1, 1)
+            } else if stride < self.0 {
+                stride *= 2;
+                (2, 1)
+            } else {
+                dilation *= 2;
+                (1, dilation)
+            }
+        })
     }
 }
 

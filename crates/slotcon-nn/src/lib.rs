@@ -8,7 +8,7 @@ mod layers;
 mod resnet;
 mod store;
 
-pub use arch::{Arch, Block};
+pub use arch::{Arch, Block, OutputStride};
 pub use error::Error;
 pub use heads::{Mlp, MlpConfig};
 pub use layers::{BatchNorm, Conv2d, ConvConfig, Linear};

@@ -2,12 +2,12 @@
 
 use tch::Tensor;
 
-use crate::arch::{Arch, Block};
+use crate::arch::{Arch, Block, OutputStride};
 use crate::layers::{BatchNorm, Conv2d, ConvConfig};
 use crate::store::Path;
 
-fn conv3x3(stride: i64) -> ConvConfig {
-    ConvConfig { kernel: 3, stride, ..ConvConfig::default() }
+fn conv3x3(stride: i64, dilation: i64) -> ConvConfig {
+    ConvConfig { kernel: 3, stride, dilation, ..ConvConfig::default() }
 }
 
 /// First layers: one 7x7 convolution, or three 3x3 ones ("D").
@@ -25,11 +25,11 @@ impl Stem {
         }
         let conv_bn = |i: usize, input, stride| {
             let path = path.sub(i);
-            (Conv2d::new(&path.sub(0), input, 32, conv3x3(stride)), BatchNorm::new(&path.sub(1), 32))
+            (Conv2d::new(&path.sub(0), input, 32, conv3x3(stride, 1)), BatchNorm::new(&path.sub(1), 32))
         };
         let first = conv_bn(0, 3, 2);
         let second = conv_bn(1, 32, 1);
-        Stem::Deep { first, second, third: Conv2d::new(&path.sub(2), 32, 64, conv3x3(1)) }
+        Stem::Deep { first, second, third: Conv2d::new(&path.sub(2), 32, 64, conv3x3(1, 1)) }
     }
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
@@ -96,11 +96,13 @@ impl Residual {
         let &ResidualConfig { arch, input, planes, stride, dilation, downsample } = config;
         let output = planes * arch.block().expansion();
         let plan: Vec<(i64, i64, ConvConfig)> = match arch.block() {
-            Block::Basic => vec![(input, planes, conv3x3(stride)), (planes, planes, conv3x3(1))],
+            Block::Basic => {
+                vec![(input, planes, conv3x3(stride, dilation)), (planes, planes, conv3x3(1, dilation))]
+            }
             Block::Bottleneck => {
                 let (groups, per_group) = arch.groups();
                 let width = planes * per_group / 64 * groups;
-                let middle = ConvConfig { dilation, groups, ..conv3x3(stride) };
+                let middle = ConvConfig { groups, ..conv3x3(stride, dilation) };
                 vec![
                     (input, width, ConvConfig::default()),
                     (width, width, middle),
@@ -150,7 +152,7 @@ pub struct ResNet {
 
 impl ResNet {
     /// Builds `arch` below `path` with the official names and initialisation.
-    pub fn new(path: &Path, arch: Arch) -> Self {
+    pub fn new(path: &Path, arch: Arch, output_stride: OutputStride) -> Self {
         let base = 64 * arch.width();
         let stem = Stem::new(&path.sub("conv1"), arch);
         let norm = BatchNorm::new(&path.sub("bn1"), base);
@@ -158,13 +160,11 @@ impl ResNet {
         let mut stage = |index: usize| -> Vec<Residual> {
             let planes = base << index;
             let output = planes * arch.block().expansion();
-            let dilate = index == 3 && arch.dilated_last_stage();
-            let first_stride = if index == 0 || dilate { 1 } else { 2 };
+            let (first_stride, dilation) = output_stride.stages()[index];
             let path = path.sub(format!("layer{}", index + 1));
             let blocks = (0..arch.stages()[index]).map(|i| {
                 let stride = if i == 0 { first_stride } else { 1 };
                 let downsample = i == 0 && (stride != 1 || input != output);
-                let dilation = if dilate { 2 } else { 1 };
                 let config = ResidualConfig { arch, input, planes, stride, dilation, downsample };
                 input = output;
                 Residual::new(&path.sub(i), &config)

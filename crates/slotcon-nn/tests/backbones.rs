@@ -1,12 +1,16 @@
 //! Every backbone: size, output shape, initialisation.
 
-use slotcon_nn::{Arch, ResNet, Role, Store};
+use slotcon_nn::{Arch, OutputStride, ResNet, Role, Store};
 use tch::{Device, Kind, Tensor};
 
 fn build(arch: Arch) -> (Store, ResNet) {
+    build_strided(arch, arch.output_stride())
+}
+
+fn build_strided(arch: Arch, output_stride: i64) -> (Store, ResNet) {
     tch::manual_seed(0);
     let store = Store::new(Device::Cpu, Kind::Float);
-    let network = ResNet::new(&store.root(), arch);
+    let network = ResNet::new(&store.root(), arch, OutputStride::new(output_stride).unwrap());
     (store, network)
 }
 
@@ -39,12 +43,13 @@ fn parameter_counts_are_the_published_ones() {
 #[test]
 fn output_shapes() {
     let _guard = tch::no_grad_guard();
-    for &arch in Arch::ALL {
-        let (_, network) = build(arch);
+    let own = Arch::ALL.iter().map(|&arch| (arch, arch.output_stride()));
+    for (arch, stride) in own.chain([(Arch::ResNet18, 16), (Arch::ResNet18D, 8), (Arch::ResNet50, 8)]) {
+        let (_, network) = build_strided(arch, stride);
         for side in [64, 71] {
             let out = network.forward(&Tensor::randn([1, 3, side, side], (Kind::Float, Device::Cpu)), false);
-            let expected = arch.output_side(side);
-            assert_eq!(out.size(), [1, arch.channels(), expected, expected], "{arch}, {side} pixels");
+            let expected = OutputStride::new(stride).unwrap().side(side);
+            assert_eq!(out.size(), [1, arch.channels(), expected, expected], "{arch}, stride {stride}, {side} pixels");
         }
     }
 }

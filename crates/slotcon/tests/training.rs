@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use slotcon::method::group_loss::Temperatures;
 use slotcon::method::{ModelConfig, SlotCon, View};
 use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
-use slotcon_nn::{Arch, Role};
+use slotcon_nn::{Arch, OutputStride, Role};
 use tch::{Device, Kind, Tensor};
 
 /// libtorch's generator is one for all threads, and so for all tests.
@@ -17,6 +17,7 @@ fn model(prototypes: i64) -> SlotCon {
     tch::manual_seed(3);
     let config = ModelConfig {
         arch: Arch::ResNet18,
+        output_stride: OutputStride::new(32).unwrap(),
         dim_hidden: 32,
         dim_out: 16,
         prototypes,

@@ -1,6 +1,6 @@
 //! SlotCon as a whole: one training step from two views to the loss (section 3, algorithm 1).
 
-use slotcon_nn::{Arch, Mlp, MlpConfig, Path, ResNet, Role, Store};
+use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Path, ResNet, Role, Store};
 use tch::{Device, Kind, Tensor};
 
 use super::center::update_center;
@@ -16,6 +16,8 @@ use super::teacher::MovingAverage;
 pub struct ModelConfig {
     /// Backbone f.
     pub arch: Arch,
+    /// Pixels per position of its output.
+    pub output_stride: OutputStride,
     /// Hidden features of projector and predictor.
     pub dim_hidden: i64,
     /// D: features of a position and of a slot.
@@ -83,11 +85,11 @@ impl SlotCon {
         let store = Store::new(device, kind);
         let root = store.root();
         let frozen = root.frozen();
-        let ModelConfig { arch, dim_hidden, dim_out, prototypes, temperatures, .. } = config;
+        let ModelConfig { arch, output_stride, dim_hidden, dim_out, prototypes, temperatures, .. } = config;
         let center = root.buffer("center", &[1, prototypes], 0.0);
         // The official order of the state dict: encoders, projectors, groupings, each student before teacher.
         let backbones = [(&root, "encoder_q"), (&frozen, "encoder_k")]
-            .map(|(path, name): (&Path, _)| ResNet::new(&path.sub(name), arch));
+            .map(|(path, name): (&Path, _)| ResNet::new(&path.sub(name), arch, output_stride));
         let projectors = [(&root, "projector_q"), (&frozen, "projector_k")]
             .map(|(path, name)| projector(&path.sub(name), arch, dim_hidden, dim_out));
         // The assignment's temperature is τ_t in the student as well.

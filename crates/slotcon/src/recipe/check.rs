@@ -1,6 +1,6 @@
 //! What a recipe must satisfy before it is worth starting.
 
-use slotcon_nn::Arch;
+use slotcon_nn::{Arch, OutputStride};
 
 use super::{Recipe, RecipeError};
 
@@ -27,13 +27,25 @@ impl Recipe {
         name.parse().map_err(|e: slotcon_nn::Error| wrong("model.arch", name, e.to_string()))
     }
 
+    /// The output stride: as given, or the architecture's own.
+    ///
+    /// # Errors
+    /// A stride that no backbone can have.
+    pub fn output_stride(&self) -> Result<OutputStride, RecipeError> {
+        let given = self.model.output_stride;
+        let pixels = if given == 0 { self.arch()?.output_stride() } else { given };
+        OutputStride::new(pixels).ok_or_else(|| {
+            wrong("model.output_stride", given, "must be 8, 16 or 32, or 0 for the architecture's own")
+        })
+    }
+
     /// Refuses values that cannot work and values that contradict each other.
     ///
     /// # Errors
     /// The key, its value, and what would be right.
     pub fn check(&self) -> Result<(), RecipeError> {
         let (data, model, optim, run) = (&self.data, &self.model, &self.optim, &self.run);
-        let arch = self.arch()?;
+        let stride = self.output_stride()?;
         data.augment.check().map_err(|e| match e {
             slotcon_data::Error::Setting { name, value, expected } => {
                 wrong(&format!("data.{name}"), value, expected)
@@ -42,13 +54,13 @@ impl Recipe {
         })?;
         let size = i64::from(data.augment.image_size);
         require(
-            arch.output_side(size) >= 2,
+            stride.side(size) >= 2,
             "data.image_size",
             size,
             format!(
-                "{arch} makes one position of {0} x {0} pixels, so grouping needs at least {1}",
-                arch.stride(),
-                arch.stride() + 1
+                "{0} x {0} pixels make one position, so grouping needs at least {1}",
+                stride.pixels(),
+                stride.pixels() + 1
             ),
         )?;
         require(data.prefetch >= 1, "data.prefetch", data.prefetch, "must be at least 1")?;

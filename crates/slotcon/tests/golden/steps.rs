@@ -10,7 +10,7 @@ use slotcon::method::teacher::momentum;
 use slotcon::method::{Groups, ModelConfig, SlotCon, View};
 use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
 use slotcon::schedule::LearningRate;
-use slotcon_nn::{Arch, Role};
+use slotcon_nn::{Arch, OutputStride, Role};
 use tch::{Device, Kind, Tensor};
 
 use crate::support::{self, sym, unit, values};
@@ -172,8 +172,10 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
 
     let tolerance = Tolerance::of(case, kind);
     let Tolerance { scalar, norm, single, floor } = tolerance;
+    let arch: Arch = case.arch.parse()?;
     let config = ModelConfig {
-        arch: case.arch.parse::<Arch>()?,
+        arch,
+        output_stride: OutputStride::new(arch.output_stride()).unwrap(),
         dim_hidden: case.dim_hidden,
         dim_out: case.dim_out,
         prototypes: case.num_prototypes,
