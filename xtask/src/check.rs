@@ -42,6 +42,8 @@ pub fn run_cuda(root: &Path) -> Result<()> {
         .args(["build", "--workspace", "--all-targets"])
         .env("LIBTORCH", libtorch.join("torch"))
         .env_remove("LIBTORCH_USE_PYTORCH")
+        .env_remove("LIBTORCH_INCLUDE")
+        .env_remove("LIBTORCH_LIB")
         .env("CARGO_TARGET_DIR", &target);
     process::run(&mut build)?;
 

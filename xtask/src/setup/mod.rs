@@ -118,7 +118,8 @@ fn folder(root: &Path) -> PathBuf {
 }
 
 fn has_bindings(root: &Path, profile: &str) -> bool {
-    std::fs::read_dir(root.join("target").join(profile).join("build")).is_ok_and(|entries| {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    std::fs::read_dir(root.join(target).join(profile).join("build")).is_ok_and(|entries| {
         entries
             .flatten()
             .any(|entry| entry.file_name().to_string_lossy().starts_with("torch-sys-"))
