@@ -3,6 +3,7 @@
 mod demo;
 mod evaluate;
 mod pretrain;
+mod segment;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ enum Command {
     Pretrain(pretrain::Args),
     Demo(demo::Args),
     Evaluate(evaluate::Args),
+    Segment(segment::Args),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Segment(args) => segment::run(&args),
     };
     match outcome {
         Ok(code) => code,
