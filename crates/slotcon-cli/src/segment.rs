@@ -44,7 +44,11 @@ pub struct Args {
 /// # Errors
 /// A checkpoint that cannot be used, a folder that cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let which = if args.student { Which::Student } else { Which::Teacher };
+    let which = if args.student {
+        Which::Student
+    } else {
+        Which::Teacher
+    };
     let segmenter = Segmenter::open(&args.checkpoint, which, device::parse(&args.device)?)?;
     let work = list(&args.pictures)?;
     let bar = ProgressBar::new(work.len() as u64);
@@ -53,8 +57,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let mut failed = 0usize;
     for (path, name) in &work {
-        let options =
-            DecodeOptions { exif_orientation: args.exif_orientation, ..DecodeOptions::default() };
+        let options = DecodeOptions {
+            exif_orientation: args.exif_orientation,
+            ..DecodeOptions::default()
+        };
         match decode_rgb(path, &options) {
             Ok(picture) => {
                 let seen = shrink(&picture, args.side);
@@ -80,8 +86,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     bar.finish_and_clear();
     let done = work.len() - failed;
-    eprintln!("{done} pictures cut into groups, in {}; {failed} could not be used", args.out.display());
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    eprintln!(
+        "{done} pictures cut into groups, in {}; {failed} could not be used",
+        args.out.display()
+    );
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Every picture with the name of its results: the file name, below the folder that was given.
@@ -100,12 +113,17 @@ fn list(given: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
             work.push((path.clone(), name));
         }
     }
-    Ok(work.into_iter().map(|(path, name)| (path, without_root(&name))).collect())
+    Ok(work
+        .into_iter()
+        .map(|(path, name)| (path, without_root(&name)))
+        .collect())
 }
 
 /// Results stay below the output folder, whatever a link leads to.
 fn without_root(name: &Path) -> PathBuf {
-    name.components().filter(|c| matches!(c, std::path::Component::Normal(_))).collect()
+    name.components()
+        .filter(|c| matches!(c, std::path::Component::Normal(_)))
+        .collect()
 }
 
 /// The picture with its short side at `side`, the long one rounded.

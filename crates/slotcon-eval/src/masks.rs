@@ -74,7 +74,10 @@ fn write_png(
     path: &Path,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), png::EncodingError>,
 ) -> Result<(), Error> {
-    let fail = |source: std::io::Error| Error::Write { path: path.into(), source };
+    let fail = |source: std::io::Error| Error::Write {
+        path: path.into(),
+        source,
+    };
     let mut bytes = Vec::new();
     encode(&mut bytes).map_err(|e| fail(e.into()))?;
     let unfinished = path.with_extension("unfinished");

@@ -92,6 +92,10 @@ impl Segmenter {
     /// Whatever libtorch throws.
     pub fn segment_at(&self, picture: &Picture, seen: &Picture) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
-        Ok(winners(&self.scores(seen)?, i64::from(picture.height()), i64::from(picture.width()))?)
+        Ok(winners(
+            &self.scores(seen)?,
+            i64::from(picture.height()),
+            i64::from(picture.width()),
+        )?)
     }
 }

@@ -22,7 +22,11 @@ pub fn winners(scores: &Tensor, height: i64, width: i64) -> Result<Vec<u16>, Err
         let count = band.min(height - first);
         // [count, h] x [h, w K], then [width, w] x [count, w, K]
         let stretched = rows.narrow(0, first, count).matmul(&flat).reshape([count, w, k]);
-        let winners = columns.matmul(&stretched).argmax(-1, false).to_kind(Kind::Int).to_device(Device::Cpu);
+        let winners = columns
+            .matmul(&stretched)
+            .argmax(-1, false)
+            .to_kind(Kind::Int)
+            .to_device(Device::Cpu);
         let values: Vec<i32> = Vec::try_from(winners.flatten(0, -1)).unwrap_or_default();
         ids.extend(values.into_iter().map(|id| id as u16));
     }
@@ -50,11 +54,26 @@ mod tests {
 
     #[test]
     fn equals_interpolate_and_argmax() {
-        for (h, w, height, width) in [(3i64, 5i64, 31i64, 40i64), (1, 4, 7, 9), (10, 10, 320, 320), (6, 4, 6, 4), (8, 8, 5, 3)] {
+        for (h, w, height, width) in [
+            (3i64, 5i64, 31i64, 40i64),
+            (1, 4, 7, 9),
+            (10, 10, 320, 320),
+            (6, 4, 6, 4),
+            (8, 8, 5, 3),
+        ] {
             let scores = Tensor::randn([h, w, 6], (Kind::Double, Device::Cpu));
-            let expected = scores.permute([2, 0, 1]).unsqueeze(0).upsample_bilinear2d([height, width], false, None, None);
+            let expected = scores.permute([2, 0, 1]).unsqueeze(0).upsample_bilinear2d(
+                [height, width],
+                false,
+                None,
+                None,
+            );
             let expected: Vec<i64> = Vec::try_from(expected.argmax(1, false).flatten(0, -1)).unwrap();
-            let got: Vec<i64> = winners(&scores, height, width).unwrap().into_iter().map(i64::from).collect();
+            let got: Vec<i64> = winners(&scores, height, width)
+                .unwrap()
+                .into_iter()
+                .map(i64::from)
+                .collect();
             assert_eq!(got, expected, "{h}x{w} to {height}x{width}");
         }
     }
