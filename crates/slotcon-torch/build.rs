@@ -14,12 +14,21 @@ fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
 
     let include = std::env::var_os("LIBTORCH_INCLUDE").map_or_else(
-        || Path::new(&lib).parent().unwrap_or(Path::new("/usr")).join("include"),
+        || {
+            Path::new(&lib)
+                .parent()
+                .unwrap_or(Path::new("/usr"))
+                .join("include")
+        },
         |root| PathBuf::from(root).join("include"),
     );
     cxx_build::bridge("src/ffi.rs")
         .files(["cpp/autocast.cpp", "cpp/multi_tensor.cpp"])
-        .includes([include.join("torch/csrc/api/include"), include, PathBuf::from("cpp")])
+        .includes([
+            include.join("torch/csrc/api/include"),
+            include,
+            PathBuf::from("cpp"),
+        ])
         .std("c++17")
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
         .warnings(false)

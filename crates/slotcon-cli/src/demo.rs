@@ -87,10 +87,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rows = [
         ("trained", set.measure(&trained, matching)?),
         ("untrained", set.measure(&untrained, matching)?),
-        ("colour_kmeans", set.measure(&set.colour_clusters(args.seed)?, matching)?),
+        (
+            "colour_kmeans",
+            set.measure(&set.colour_clusters(args.seed)?, matching)?,
+        ),
     ];
     let protocol = set.protocol(matching);
-    eprint!("\nWhat was learned, on {HELD_OUT} scenes that it has not seen:\n{}", table(&rows, &protocol));
+    eprint!(
+        "\nWhat was learned, on {HELD_OUT} scenes that it has not seen:\n{}",
+        table(&rows, &protocol)
+    );
     if args.json {
         println!("{}", as_json(&rows, &protocol)?);
     }
@@ -105,7 +111,10 @@ fn draw(folder: &Path, seed: u64) -> anyhow::Result<()> {
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    eprintln!("drawing {TRAIN} scenes to learn from and {HELD_OUT} to measure on: {}", folder.display());
+    eprintln!(
+        "drawing {TRAIN} scenes to learn from and {HELD_OUT} to measure on: {}",
+        folder.display()
+    );
     scenes::write_folder(folder, seed, TRAIN, HELD_OUT, SIZE)?;
     Ok(())
 }

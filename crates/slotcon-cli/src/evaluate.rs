@@ -70,11 +70,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     let device = device::parse(&args.device)?;
-    let which = if args.student { Which::Student } else { Which::Teacher };
+    let which = if args.student {
+        Which::Student
+    } else {
+        Which::Teacher
+    };
     let segmenter = Segmenter::open(&args.checkpoint, which, device)?;
     let classes = Classes::open(&args.classes)?;
     let set = TestSet::load(&pairs(&args.images, &args.labels)?, classes, args.side)?;
-    let matching = if args.many_to_one { Protocol::Majority } else { Protocol::Hungarian };
+    let matching = if args.many_to_one {
+        Protocol::Majority
+    } else {
+        Protocol::Hungarian
+    };
     let trained = set.measure(&segmenter, matching)?;
     let mut rows = vec![("trained", trained)];
     if args.baselines {
@@ -108,10 +116,14 @@ pub fn table(rows: &[(&str, Measured)], protocol: &str) -> String {
     let percent = |x: f64| format!("{:.1}", 100.0 * x);
     line("mIoU, %", &|m| percent(m.miou));
     line("pixel accuracy, %", &|m| percent(m.pixel_accuracy));
-    line("clusters in use", &|m| format!("{} of {}", m.clusters_used, m.clusters));
+    line("clusters in use", &|m| {
+        format!("{} of {}", m.clusters_used, m.clusters)
+    });
     let classes = rows.first().map_or(0, |(_, m)| m.iou.len());
     for i in 0..classes {
-        line(&format!("  {}", rows[0].1.iou[i].0), &|m| m.iou[i].1.map_or("-".into(), percent));
+        line(&format!("  {}", rows[0].1.iou[i].0), &|m| {
+            m.iou[i].1.map_or("-".into(), percent)
+        });
     }
     text + "\n"
 }

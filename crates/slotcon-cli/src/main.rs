@@ -3,6 +3,7 @@
 mod demo;
 mod evaluate;
 mod pretrain;
+mod segment;
 
 use std::process::ExitCode;
 
@@ -21,13 +22,16 @@ enum Command {
     Pretrain(pretrain::Args),
     Demo(demo::Args),
     Evaluate(evaluate::Args),
+    Segment(segment::Args),
 }
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| complain(info)));
     let outcome = match Cli::parse().command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Segment(args) => segment::run(&args),
     };
     match outcome {
         Ok(code) => code,
@@ -35,5 +39,26 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// libtorch's refusals reach us as panics with a C++ stack trace; their first line is what a user needs. What breaks a
+/// picture's decoder is handled where it happens.
+fn complain(info: &std::panic::PanicHookInfo) {
+    if std::thread::current()
+        .name()
+        .is_some_and(|name| name.starts_with("loader-"))
+    {
+        return;
+    }
+    let text = info.payload_as_str().unwrap_or("unknown").replace("\\n", "\n");
+    let first = text.lines().next().unwrap_or_default();
+    let place = info
+        .location()
+        .map(|l| format!(" ({}:{})", l.file(), l.line()))
+        .unwrap_or_default();
+    eprintln!("error: {first}{place}");
+    if first.contains("out of memory") || first.contains("can't allocate memory") {
+        eprintln!("lower optim.batch, data.image_size or model.dim_hidden, or use run.precision = \"bf16\"");
     }
 }

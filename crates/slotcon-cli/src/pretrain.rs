@@ -94,5 +94,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         stop: Stop::on_signals()?,
     };
     let outcome = pretrain(recipe, &options)?;
-    Ok(if outcome.stopped() { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    Ok(if outcome.stopped() {
+        ExitCode::from(130)
+    } else {
+        ExitCode::SUCCESS
+    })
 }

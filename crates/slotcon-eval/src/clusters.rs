@@ -60,8 +60,15 @@ impl TestSet {
     /// # Errors
     /// The first pair that cannot be used.
     pub fn load(pairs: &[Pair], classes: Classes, side: u32) -> Result<Self, Error> {
-        let pictures = pairs.par_iter().map(|pair| pair.load(side, &classes)).collect::<Result<_, _>>()?;
-        Ok(Self { pictures, classes, side })
+        let pictures = pairs
+            .par_iter()
+            .map(|pair| pair.load(side, &classes))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            pictures,
+            classes,
+            side,
+        })
     }
 
     /// The clusters of every picture against the labels: one confusion matrix over the whole set.
@@ -75,7 +82,13 @@ impl TestSet {
             confusion.add(labels.ids(), &clusterer.assign(picture)?)?;
         }
         let score = ClusterScore::of(&confusion, matching).ok_or(Error::NothingToMeasure)?;
-        let iou = self.classes.classes.iter().cloned().zip(score.iou.iter().copied()).collect();
+        let iou = self
+            .classes
+            .classes
+            .iter()
+            .cloned()
+            .zip(score.iou.iter().copied())
+            .collect();
         Ok(Measured {
             miou: score.miou,
             pixel_accuracy: score.pixel_accuracy,
@@ -91,8 +104,15 @@ impl TestSet {
     /// No pictures.
     pub fn colour_clusters(&self, seed: u64) -> Result<ColourClusters, Error> {
         let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
-        let kmeans = KMeansConfig { clusters: self.classes.classes.len(), seed, ..KMeansConfig::default() };
-        let config = ColourConfig { kmeans, ..ColourConfig::default() };
+        let kmeans = KMeansConfig {
+            clusters: self.classes.classes.len(),
+            seed,
+            ..KMeansConfig::default()
+        };
+        let config = ColourConfig {
+            kmeans,
+            ..ColourConfig::default()
+        };
         Ok(ColourClusters::fit(pictures, &config)?)
     }
 

@@ -22,6 +22,14 @@ pub enum Error {
         /// What is wrong with it.
         source: slotcon_data::PictureError,
     },
+    /// A file that cannot be written.
+    #[error("{}: cannot write: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Labels, classes or pairs that do not fit.
     #[error("{}: {reason}", path.display())]
     Labels {

@@ -31,10 +31,15 @@ impl Classes {
     /// # Errors
     /// A file that cannot be read or is something else.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Labels { path: path.into(), reason };
+        let wrong = |reason: String| Error::Labels {
+            path: path.into(),
+            reason,
+        };
         let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
         let classes: Self = serde_json::from_slice(&bytes).map_err(|e| {
-            wrong(format!("{e}; expected {{\"classes\": [\"name\", …], \"ignore_index\": 255}}"))
+            wrong(format!(
+                "{e}; expected {{\"classes\": [\"name\", …], \"ignore_index\": 255}}"
+            ))
         })?;
         if classes.classes.is_empty() {
             return Err(wrong("names no class".into()));
@@ -67,10 +72,13 @@ pub fn pairs(pictures: &Path, labels: &Path) -> Result<Vec<Pair>, Error> {
     (0..found.len())
         .map(|i| {
             let picture = found.path(i);
-            let labels = by_name.get(&key(&picture, pictures)).cloned().ok_or_else(|| Error::Labels {
-                path: picture.clone(),
-                reason: format!("has no label map of the same name below {}", labels.display()),
-            })?;
+            let labels = by_name
+                .get(&key(&picture, pictures))
+                .cloned()
+                .ok_or_else(|| Error::Labels {
+                    path: picture.clone(),
+                    reason: format!("has no label map of the same name below {}", labels.display()),
+                })?;
             Ok(Pair { picture, labels })
         })
         .collect()
@@ -87,11 +95,20 @@ impl Pair {
     /// # Errors
     /// A file that cannot be read, sizes that differ, an id that is no class.
     pub fn load(&self, side: u32, classes: &Classes) -> Result<(Picture, LabelMap), Error> {
-        let picture = decode_rgb(&self.picture, &DecodeOptions::default())
-            .map_err(|source| Error::Picture { path: self.picture.clone(), source })?;
+        let picture =
+            decode_rgb(&self.picture, &DecodeOptions::default()).map_err(|source| Error::Picture {
+                path: self.picture.clone(),
+                source,
+            })?;
         let labels = read_label_map(&self.labels)?;
-        let wrong = |reason: String| Error::Labels { path: self.labels.clone(), reason };
-        let (a, b) = ((picture.width(), picture.height()), (labels.width(), labels.height()));
+        let wrong = |reason: String| Error::Labels {
+            path: self.labels.clone(),
+            reason,
+        };
+        let (a, b) = (
+            (picture.width(), picture.height()),
+            (labels.width(), labels.height()),
+        );
         if a != b {
             return Err(wrong(format!("is {}x{}, its picture {}x{}", b.0, b.1, a.0, a.1)));
         }

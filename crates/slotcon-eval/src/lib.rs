@@ -6,9 +6,11 @@ pub mod confusion;
 mod error;
 pub mod kmeans;
 mod labelled;
+pub mod masks;
 pub mod matching;
 pub mod score;
 mod segmenter;
+pub mod upsample;
 
 pub use clusters::{Clusterer, Measured, TestSet};
 pub use error::Error;

@@ -10,6 +10,7 @@ use slotcon_data::Picture;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
+use crate::upsample::winners;
 
 /// Which of the two networks of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,7 +65,7 @@ impl Segmenter {
         }
     }
 
-    /// Scores of every prototype on the network's grid, `[1, K, h, w]`.
+    /// Scores of every prototype on the network's grid, `[h, w, K]`.
     ///
     /// # Errors
     /// Whatever libtorch throws.
@@ -74,7 +75,7 @@ impl Segmenter {
         let pixels = normalise(picture.rgb(), height, width, self.device);
         let groups = self.network().forward(&pixels, Mode::default())?;
         let (h, w) = groups.grid;
-        Ok(groups.scores.transpose(1, 2).reshape([1, -1, h, w]))
+        Ok(groups.scores.reshape([h, w, -1]))
     }
 
     /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.
@@ -82,11 +83,19 @@ impl Segmenter {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn segment(&self, picture: &Picture) -> Result<Vec<u16>, Error> {
+        self.segment_at(picture, picture)
+    }
+
+    /// The same for a picture that the network sees in another size (`seen`).
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn segment_at(&self, picture: &Picture, seen: &Picture) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
-        let scores = self.scores(picture)?;
-        let size = [i64::from(picture.height()), i64::from(picture.width())];
-        let winners = scores.upsample_bilinear2d(size, false, None, None).argmax(1, false);
-        let ids: Vec<i64> = Vec::try_from(winners.flatten(0, -1).to_device(Device::Cpu))?;
-        Ok(ids.into_iter().map(|id| id as u16).collect())
+        Ok(winners(
+            &self.scores(seen)?,
+            i64::from(picture.height()),
+            i64::from(picture.width()),
+        )?)
     }
 }

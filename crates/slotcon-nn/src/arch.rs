@@ -163,9 +163,13 @@ impl FromStr for Arch {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        Arch::ALL.iter().copied().find(|a| a.name() == name).ok_or_else(|| Error::UnknownArch {
-            name: name.into(),
-            known: Arch::ALL.iter().map(|a| a.name()).collect::<Vec<_>>().join(", "),
-        })
+        Arch::ALL
+            .iter()
+            .copied()
+            .find(|a| a.name() == name)
+            .ok_or_else(|| Error::UnknownArch {
+                name: name.into(),
+                known: Arch::ALL.iter().map(|a| a.name()).collect::<Vec<_>>().join(", "),
+            })
     }
 }

@@ -29,21 +29,38 @@ pub struct Mlp {
 impl Mlp {
     /// Builds `mlp.0` … `mlp.6` below `path`.
     pub fn new(path: &Path, config: MlpConfig) -> Self {
-        let MlpConfig { input, hidden, output, conv } = config;
+        let MlpConfig {
+            input,
+            hidden,
+            output,
+            conv,
+        } = config;
         let mlp = path.sub("mlp");
         let first = Linear::new(&mlp.sub(0), input, hidden, conv);
         let first_norm = BatchNorm::new(&mlp.sub(1), hidden);
         let second = Linear::new(&mlp.sub(3), hidden, hidden, conv);
         let second_norm = BatchNorm::new(&mlp.sub(4), hidden);
         let third = Linear::new(&mlp.sub(6), hidden, output, conv);
-        Self { linear: [first, second, third], norm: [first_norm, second_norm] }
+        Self {
+            linear: [first, second, third],
+            norm: [first_norm, second_norm],
+        }
     }
 
     /// `[N, input]` to `[N, output]`; the batch statistics are over the N rows.
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        self.chain(x, |norm, x| norm.forward(x, train))
+    }
+
+    /// In training mode over the rows that `weights` `[N]` (1 or 0) selects; see [`BatchNorm::forward_selected`].
+    pub fn forward_selected(&self, x: &Tensor, weights: &Tensor) -> Tensor {
+        self.chain(x, |norm, x| norm.forward_selected(x, weights))
+    }
+
+    fn chain(&self, x: &Tensor, normalise: impl Fn(&BatchNorm, &Tensor) -> Tensor) -> Tensor {
         let mut x = x.shallow_clone();
         for (linear, norm) in self.linear.iter().zip(&self.norm) {
-            x = norm.forward(&linear.forward(&x), train).gelu("none");
+            x = normalise(norm, &linear.forward(&x)).gelu("none");
         }
         self.linear[2].forward(&x)
     }

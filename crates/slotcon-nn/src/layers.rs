@@ -1,6 +1,6 @@
 //! Convolution, batch normalisation and linear layers over tensors that a [`crate::Store`] holds.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::store::{Init, Path};
 
@@ -19,7 +19,12 @@ pub struct ConvConfig {
 
 impl Default for ConvConfig {
     fn default() -> Self {
-        Self { kernel: 1, stride: 1, dilation: 1, groups: 1 }
+        Self {
+            kernel: 1,
+            stride: 1,
+            dilation: 1,
+            groups: 1,
+        }
     }
 }
 
@@ -35,13 +40,22 @@ impl Conv2d {
     pub fn new(path: &Path, input: i64, output: i64, config: ConvConfig) -> Self {
         let k = config.kernel;
         let std = (2.0 / (k * k * output) as f64).sqrt();
-        let weight = path.parameter("weight", &[output, input / config.groups, k, k], Init::Normal(std));
+        let weight = path.parameter(
+            "weight",
+            &[output, input / config.groups, k, k],
+            Init::Normal(std),
+        );
         Self { weight, config }
     }
 
     /// `[B, input, h, w]` to `[B, output, h/stride, w/stride]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let ConvConfig { kernel, stride, dilation, groups } = self.config;
+        let ConvConfig {
+            kernel,
+            stride,
+            dilation,
+            groups,
+        } = self.config;
         let padding = (kernel - 1) / 2 * dilation;
         x.conv2d(&self.weight, None::<Tensor>, stride, padding, dilation, groups)
     }
@@ -97,6 +111,41 @@ impl BatchNorm {
     }
 }
 
+impl BatchNorm {
+    /// Training mode over the rows of `x` `[N, C]` that `weights` `[N]` (1 or 0) selects, without a shape that depends on
+    /// how many they are, so that nothing waits for the device. Rows not selected hold nothing of use.
+    ///
+    /// Equal to selecting the rows first. With fewer than two the running statistics stay as they are.
+    pub fn forward_selected(&self, x: &Tensor, weights: &Tensor) -> Tensor {
+        let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
+        let x = if x.kind() == Kind::Double {
+            x.shallow_clone()
+        } else {
+            x.to_kind(Kind::Float)
+        };
+        let weights = weights.to_kind(x.kind()).unsqueeze(-1);
+        let count = weights.sum(None);
+        let rows = count.clamp_min(1.0);
+        let over_rows = |t: Tensor| (t * &weights).sum_dim_intlist(0, false, None) / &rows;
+        let mean = over_rows(x.shallow_clone());
+        let centred = &x - &mean;
+        let var = over_rows(centred.square());
+        let _guard = tch::no_grad_guard();
+        let share = count.ge(2.0).to_kind(x.kind()) * Self::MOMENTUM;
+        let unbiased = &var * (&rows / (&rows - 1.0).clamp_min(1.0));
+        let _ = self
+            .running_mean
+            .shallow_clone()
+            .lerp_tensor_(&mean.detach(), &share);
+        let _ = self
+            .running_var
+            .shallow_clone()
+            .lerp_tensor_(&unbiased.detach(), &share);
+        drop(_guard);
+        centred / (var + Self::EPS).sqrt() * &self.weight + &self.bias
+    }
+}
+
 /// A linear layer with bias. Its weight may carry trailing dimensions of size one, so that PyTorch's 1x1
 /// convolutions are the same matrix product under their own name and shape.
 #[derive(Debug)]
@@ -110,7 +159,11 @@ impl Linear {
     ///
     /// Upstream truncates the normal at ±2, a hundred standard deviations: the same distribution.
     pub fn new(path: &Path, input: i64, output: i64, conv: bool) -> Self {
-        let shape: &[i64] = if conv { &[output, input, 1, 1] } else { &[output, input] };
+        let shape: &[i64] = if conv {
+            &[output, input, 1, 1]
+        } else {
+            &[output, input]
+        };
         Self {
             weight: path.parameter("weight", shape, Init::Normal(0.02)),
             bias: path.parameter("bias", &[output], Init::Constant(0.0)),

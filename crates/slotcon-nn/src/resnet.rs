@@ -7,29 +7,49 @@ use crate::layers::{BatchNorm, Conv2d, ConvConfig};
 use crate::store::Path;
 
 fn conv3x3(stride: i64, dilation: i64) -> ConvConfig {
-    ConvConfig { kernel: 3, stride, dilation, ..ConvConfig::default() }
+    ConvConfig {
+        kernel: 3,
+        stride,
+        dilation,
+        ..ConvConfig::default()
+    }
 }
 
 /// First layers: one 7x7 convolution, or three 3x3 ones ("D").
 #[derive(Debug)]
 enum Stem {
     Plain(Conv2d),
-    Deep { first: (Conv2d, BatchNorm), second: (Conv2d, BatchNorm), third: Conv2d },
+    Deep {
+        first: (Conv2d, BatchNorm),
+        second: (Conv2d, BatchNorm),
+        third: Conv2d,
+    },
 }
 
 impl Stem {
     fn new(path: &Path, arch: Arch) -> Self {
         if !arch.is_d() {
-            let config = ConvConfig { kernel: 7, stride: 2, ..ConvConfig::default() };
+            let config = ConvConfig {
+                kernel: 7,
+                stride: 2,
+                ..ConvConfig::default()
+            };
             return Stem::Plain(Conv2d::new(path, 3, 64 * arch.width(), config));
         }
         let conv_bn = |i: usize, input, stride| {
             let path = path.sub(i);
-            (Conv2d::new(&path.sub(0), input, 32, conv3x3(stride, 1)), BatchNorm::new(&path.sub(1), 32))
+            (
+                Conv2d::new(&path.sub(0), input, 32, conv3x3(stride, 1)),
+                BatchNorm::new(&path.sub(1), 32),
+            )
         };
         let first = conv_bn(0, 3, 2);
         let second = conv_bn(1, 32, 1);
-        Stem::Deep { first, second, third: Conv2d::new(&path.sub(2), 32, 64, conv3x3(1, 1)) }
+        Stem::Deep {
+            first,
+            second,
+            third: Conv2d::new(&path.sub(2), 32, 64, conv3x3(1, 1)),
+        }
     }
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
@@ -53,8 +73,15 @@ struct Downsample {
 
 impl Downsample {
     fn new(path: &Path, input: i64, output: i64, stride: i64, average_pool: bool) -> Self {
-        let (pool, first, stride) = if average_pool { (Some(stride), 1, 1) } else { (None, 0, stride) };
-        let config = ConvConfig { stride, ..ConvConfig::default() };
+        let (pool, first, stride) = if average_pool {
+            (Some(stride), 1, 1)
+        } else {
+            (None, 0, stride)
+        };
+        let config = ConvConfig {
+            stride,
+            ..ConvConfig::default()
+        };
         Self {
             pool,
             conv: Conv2d::new(&path.sub(first), input, output, config),
@@ -66,7 +93,14 @@ impl Downsample {
         let pooled = match self.pool {
             Some(stride) if stride > 1 => {
                 // Rounding up, as every strided convolution does: upstream fails on maps of odd size here.
-                x.avg_pool2d([stride, stride], [stride, stride], [0, 0], true, false, None::<i64>)
+                x.avg_pool2d(
+                    [stride, stride],
+                    [stride, stride],
+                    [0, 0],
+                    true,
+                    false,
+                    None::<i64>,
+                )
             }
             _ => x.shallow_clone(),
         };
@@ -93,16 +127,29 @@ struct ResidualConfig {
 
 impl Residual {
     fn new(path: &Path, config: &ResidualConfig) -> Self {
-        let &ResidualConfig { arch, input, planes, stride, dilation, downsample } = config;
+        let &ResidualConfig {
+            arch,
+            input,
+            planes,
+            stride,
+            dilation,
+            downsample,
+        } = config;
         let output = planes * arch.block().expansion();
         let plan: Vec<(i64, i64, ConvConfig)> = match arch.block() {
             Block::Basic => {
-                vec![(input, planes, conv3x3(stride, dilation)), (planes, planes, conv3x3(1, dilation))]
+                vec![
+                    (input, planes, conv3x3(stride, dilation)),
+                    (planes, planes, conv3x3(1, dilation)),
+                ]
             }
             Block::Bottleneck => {
                 let (groups, per_group) = arch.groups();
                 let width = planes * per_group / 64 * groups;
-                let middle = ConvConfig { groups, ..conv3x3(stride, dilation) };
+                let middle = ConvConfig {
+                    groups,
+                    ..conv3x3(stride, dilation)
+                };
                 vec![
                     (input, width, ConvConfig::default()),
                     (width, width, middle),
@@ -118,7 +165,10 @@ impl Residual {
                 let conv = Conv2d::new(&path.sub(format!("conv{}", i + 1)), input, output, config);
                 // A zero last weight makes every block the identity at the start.
                 let weight = if i + 1 == last { 0.0 } else { 1.0 };
-                (conv, BatchNorm::with_weight(&path.sub(format!("bn{}", i + 1)), output, weight))
+                (
+                    conv,
+                    BatchNorm::with_weight(&path.sub(format!("bn{}", i + 1)), output, weight),
+                )
             })
             .collect();
         let downsample =
@@ -165,7 +215,14 @@ impl ResNet {
             let blocks = (0..arch.stages()[index]).map(|i| {
                 let stride = if i == 0 { first_stride } else { 1 };
                 let downsample = i == 0 && (stride != 1 || input != output);
-                let config = ResidualConfig { arch, input, planes, stride, dilation, downsample };
+                let config = ResidualConfig {
+                    arch,
+                    input,
+                    planes,
+                    stride,
+                    dilation,
+                    downsample,
+                };
                 input = output;
                 Residual::new(&path.sub(i), &config)
             });
@@ -177,7 +234,10 @@ impl ResNet {
 
     /// `[B, 3, H, W]`, normalised, to `[B, channels, ceil(H/stride), ceil(W/stride)]`.
     pub fn forward(&self, pictures: &Tensor, train: bool) -> Tensor {
-        let x = self.norm.forward(&self.stem.forward(pictures, train), train).relu_();
+        let x = self
+            .norm
+            .forward(&self.stem.forward(pictures, train), train)
+            .relu_();
         let mut x = x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         for block in self.stages.iter().flatten() {
             x = block.forward(&x, train);

@@ -54,12 +54,20 @@ pub struct Store {
 impl Store {
     /// An empty store; its tensors will live on `device` as `kind` (f32, or f64 for comparisons).
     pub fn new(device: Device, kind: Kind) -> Self {
-        Self { entries: RefCell::default(), device, kind }
+        Self {
+            entries: RefCell::default(),
+            device,
+            kind,
+        }
     }
 
     /// The place at which a network is built.
     pub fn root(&self) -> Path<'_> {
-        Path { store: self, prefix: String::new(), trainable: true }
+        Path {
+            store: self,
+            prefix: String::new(),
+            trainable: true,
+        }
     }
 
     /// Device of every tensor but the counters.
@@ -77,7 +85,11 @@ impl Store {
         let entries = self.entries.borrow();
         entries
             .iter()
-            .map(|e| Entry { name: e.name.clone(), tensor: e.tensor.shallow_clone(), role: e.role })
+            .map(|e| Entry {
+                name: e.name.clone(),
+                tensor: e.tensor.shallow_clone(),
+                role: e.role,
+            })
             .collect()
     }
 
@@ -104,7 +116,11 @@ impl Store {
         }
         if !problems.is_empty() {
             let more = problems.len().saturating_sub(SHOWN);
-            let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+            let rest = if more > 0 {
+                format!("; and {more} more")
+            } else {
+                String::new()
+            };
             problems.truncate(SHOWN);
             return Err(Error::Weights(format!("{}{rest}", problems.join("; "))));
         }
@@ -133,12 +149,18 @@ pub struct Path<'a> {
 impl<'a> Path<'a> {
     /// The same store, one name deeper.
     pub fn sub(&self, name: impl std::fmt::Display) -> Path<'a> {
-        Path { prefix: self.full(&name.to_string()), ..*self }
+        Path {
+            prefix: self.full(&name.to_string()),
+            ..*self
+        }
     }
 
     /// The same place, but parameters made below it get no gradient (the teacher).
     pub fn frozen(&self) -> Path<'a> {
-        Path { trainable: false, ..self.clone() }
+        Path {
+            trainable: false,
+            ..self.clone()
+        }
     }
 
     /// A parameter, drawn on the CPU (the same numbers on every device), 4-d ones in channels-last layout.
@@ -169,6 +191,10 @@ impl<'a> Path<'a> {
     }
 
     fn full(&self, name: &str) -> String {
-        if self.prefix.is_empty() { name.into() } else { format!("{}.{name}", self.prefix) }
+        if self.prefix.is_empty() {
+            name.into()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
     }
 }

@@ -47,9 +47,16 @@ fn output_shapes() {
     for (arch, stride) in own.chain([(Arch::ResNet18, 16), (Arch::ResNet18D, 8), (Arch::ResNet50, 8)]) {
         let (_, network) = build_strided(arch, stride);
         for side in [64, 71] {
-            let out = network.forward(&Tensor::randn([1, 3, side, side], (Kind::Float, Device::Cpu)), false);
+            let out = network.forward(
+                &Tensor::randn([1, 3, side, side], (Kind::Float, Device::Cpu)),
+                false,
+            );
             let expected = OutputStride::new(stride).unwrap().side(side);
-            assert_eq!(out.size(), [1, arch.channels(), expected, expected], "{arch}, stride {stride}, {side} pixels");
+            assert_eq!(
+                out.size(),
+                [1, arch.channels(), expected, expected],
+                "{arch}, stride {stride}, {side} pixels"
+            );
         }
     }
 }
@@ -60,19 +67,34 @@ fn initialisation_is_the_official_one() {
         let (store, _) = build(name.parse().unwrap());
         for entry in store.entries() {
             let t = &entry.tensor;
-            let last_norm = if name == "resnet18" { "bn2.weight" } else { "bn3.weight" };
+            let last_norm = if name == "resnet18" {
+                "bn2.weight"
+            } else {
+                "bn3.weight"
+            };
             if t.dim() == 4 {
-                let [out, _, k, _] = t.size()[..] else { panic!("{}", entry.name) };
+                let [out, _, k, _] = t.size()[..] else {
+                    panic!("{}", entry.name)
+                };
                 let expected = (2.0 / (k * k * out) as f64).sqrt();
                 let std = t.std(false).double_value(&[]);
                 // Five standard errors of a standard deviation.
                 let tolerance = 5.0 / (2.0 * t.numel() as f64).sqrt();
-                assert!((std / expected - 1.0).abs() < tolerance, "{}: std {std}, expected {expected}", entry.name);
+                assert!(
+                    (std / expected - 1.0).abs() < tolerance,
+                    "{}: std {std}, expected {expected}",
+                    entry.name
+                );
             } else if entry.name.contains("layer") && entry.name.ends_with(last_norm) {
                 assert_eq!(t.abs().max().double_value(&[]), 0.0, "{}", entry.name);
             } else if entry.role == Role::Parameter {
                 let expected = if entry.name.ends_with("weight") { 1.0 } else { 0.0 };
-                assert_eq!((t - expected).abs().max().double_value(&[]), 0.0, "{}", entry.name);
+                assert_eq!(
+                    (t - expected).abs().max().double_value(&[]),
+                    0.0,
+                    "{}",
+                    entry.name
+                );
             }
         }
     }
@@ -81,5 +103,8 @@ fn initialisation_is_the_official_one() {
 #[test]
 fn unknown_names_are_refused_with_the_known_ones() {
     let error = "resnet51".parse::<Arch>().unwrap_err().to_string();
-    assert!(error.contains("resnet51") && error.contains("resnet50_w2x"), "{error}");
+    assert!(
+        error.contains("resnet51") && error.contains("resnet50_w2x"),
+        "{error}"
+    );
 }

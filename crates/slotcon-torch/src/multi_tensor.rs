@@ -32,7 +32,11 @@ fn address(tensor: &Tensor) -> usize {
 /// # Errors
 /// Tensors on different devices.
 pub fn find_non_finite(gradients: &[Tensor], loss: &Tensor, found: &mut Tensor) -> Result<(), Error> {
-    Ok(bridge::find_non_finite(&addresses(gradients), address(loss), address(found))?)
+    Ok(bridge::find_non_finite(
+        &addresses(gradients),
+        address(loss),
+        address(found),
+    )?)
 }
 
 /// One step, in place: momenta = momentum * momenta + update; parameters -= lr * momenta. Gradients are multiplied

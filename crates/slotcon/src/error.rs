@@ -79,6 +79,10 @@ pub enum Error {
 impl Error {
     /// For `map_err` on file operations.
     pub(crate) fn write(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Write { path: path.into(), action, source }
+        move |source| Self::Write {
+            path: path.into(),
+            action,
+            source,
+        }
     }
 }

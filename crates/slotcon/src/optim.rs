@@ -42,11 +42,22 @@ impl Optimizer {
     /// Over every parameter of `store` that takes a gradient; momentum starts at zero.
     pub fn new(config: OptimizerConfig, store: &Store) -> Self {
         let entries = store.entries();
-        let trained = entries.into_iter().filter(|e| e.role == Role::Parameter && e.tensor.requires_grad());
+        let trained = entries
+            .into_iter()
+            .filter(|e| e.role == Role::Parameter && e.tensor.requires_grad());
         let (names, parameters): (Vec<_>, Vec<_>) = trained.map(|e| (e.name, e.tensor)).unzip();
-        let momenta = parameters.iter().map(|p: &Tensor| p.zeros_like().detach()).collect();
+        let momenta = parameters
+            .iter()
+            .map(|p: &Tensor| p.zeros_like().detach())
+            .collect();
         let non_finite = Tensor::zeros([0i64; 0], (Kind::Float, store.device()));
-        Self { config, names, parameters, momenta, non_finite }
+        Self {
+            config,
+            names,
+            parameters,
+            momenta,
+            non_finite,
+        }
     }
 
     /// Forgets the gradients of the last step.
@@ -80,19 +91,38 @@ impl Optimizer {
                 momenta.push(momentum.shallow_clone());
             }
         }
-        let OptimizerConfig { algorithm, momentum, weight_decay } = self.config;
+        let OptimizerConfig {
+            algorithm,
+            momentum,
+            weight_decay,
+        } = self.config;
         let lars = match algorithm {
             Algorithm::Lars { eta } => Some(eta),
             Algorithm::Sgd => None,
         };
-        let rule = Rule { lars, lr, momentum, weight_decay };
+        let rule = Rule {
+            lars,
+            lr,
+            momentum,
+            weight_decay,
+        };
         find_non_finite(&gradients, &loss.detach(), &mut self.non_finite)?;
-        optimizer_step(&parameters, &gradients, &momenta, rule, inverse_scale, &self.non_finite)?;
+        optimizer_step(
+            &parameters,
+            &gradients,
+            &momenta,
+            rule,
+            inverse_scale,
+            &self.non_finite,
+        )?;
         Ok(self.non_finite.copy())
     }
 
     /// Names and momentum buffers (sharing memory), in the order of the parameters.
     pub fn state(&self) -> impl Iterator<Item = (&str, Tensor)> {
-        self.names.iter().map(String::as_str).zip(self.momenta.iter().map(Tensor::shallow_clone))
+        self.names
+            .iter()
+            .map(String::as_str)
+            .zip(self.momenta.iter().map(Tensor::shallow_clone))
     }
 }

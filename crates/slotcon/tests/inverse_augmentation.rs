@@ -35,7 +35,11 @@ fn bilinear(map: &dyn Fn(i64, i64) -> f64, h: i64, w: i64, y: f64, x: f64) -> f6
     let axis = |at: f64, n: i64| {
         let at = at.max(0.0);
         let low = at.floor() as i64;
-        if low >= n - 1 { (n - 1, n - 1, 0.0) } else { (low, low + 1, at - low as f64) }
+        if low >= n - 1 {
+            (n - 1, n - 1, 0.0)
+        } else {
+            (low, low + 1, at - low as f64)
+        }
     };
     let ((y0, y1, fy), (x0, x1, fx)) = (axis(y, h), axis(x, w));
     (1.0 - fy) * ((1.0 - fx) * map(y0, x0) + fx * map(y0, x1))
@@ -61,7 +65,8 @@ fn equals_roi_align_and_flip() {
         let scores = Tensor::randn([batch, h * w, k], (Kind::Double, Device::Cpu));
         let coords: Vec<[f64; 4]> = boxes.iter().chain(&boxes).copied().collect();
         let flips: Vec<bool> = (0..batch).map(|i| i >= boxes.len() as i64).collect();
-        let aligned = InverseAugmentation::new(&coords, &flips, (h, w), Kind::Double, Device::Cpu).align(&scores);
+        let aligned =
+            InverseAugmentation::new(&coords, &flips, (h, w), Kind::Double, Device::Cpu).align(&scores);
         assert_eq!(aligned.size(), [batch, h * w, k]);
         for b in 0..batch {
             for channel in 0..k {
@@ -72,7 +77,10 @@ fn equals_roi_align_and_flip() {
                         let from = if flips[b as usize] { w - 1 - x } else { x };
                         let e = expected[(y * w + from) as usize];
                         let got = aligned.double_value(&[b, y * w + x, channel]);
-                        assert!((got - e).abs() < 1e-12, "grid {h}x{w}, box {b}, ({y}, {x}): {got}, RoIAlign {e}");
+                        assert!(
+                            (got - e).abs() < 1e-12,
+                            "grid {h}x{w}, box {b}, ({y}, {x}): {got}, RoIAlign {e}"
+                        );
                     }
                 }
             }

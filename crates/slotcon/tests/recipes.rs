@@ -13,9 +13,17 @@ fn published_recipes_load_and_survive_writing() {
         let recipe = load(published.name, &[]).unwrap_or_else(|e| panic!("{}: {e}", published.name));
         let again = Recipe::from_toml(&recipe.to_toml(), "written").unwrap();
         assert_eq!(again, recipe, "{}", published.name);
-        let comment: String = published.text.lines().take_while(|l| l.starts_with('#')).collect();
+        let comment: String = published
+            .text
+            .lines()
+            .take_while(|l| l.starts_with('#'))
+            .collect();
         for part in ["Costs:", "Reaches:", "Run:"] {
-            assert!(comment.contains(part), "{} does not open with '{part}'", published.name);
+            assert!(
+                comment.contains(part),
+                "{} does not open with '{part}'",
+                published.name
+            );
         }
     }
 }
@@ -30,7 +38,11 @@ fn the_published_runs_are_those_of_the_paper() {
     ] {
         let recipe = load(name, &[]).unwrap();
         let expected = Recipe::default();
-        assert_eq!((recipe.run.epochs, recipe.model.prototypes), (epochs, prototypes), "{name}");
+        assert_eq!(
+            (recipe.run.epochs, recipe.model.prototypes),
+            (epochs, prototypes),
+            "{name}"
+        );
         assert_eq!(recipe.optim, expected.optim, "{name}");
         assert_eq!(recipe.data.augment, expected.data.augment, "{name}");
         assert_eq!(recipe.model.dim_hidden, 4096, "{name}");
@@ -41,7 +53,13 @@ fn the_published_runs_are_those_of_the_paper() {
 fn settings_override() {
     let recipe = load(
         "small",
-        &["optim.batch=64", "optim.optimizer=sgd", "run.precision=bf16", "data.min_scale=1", "model.arch=resnet50_d"],
+        &[
+            "optim.batch=64",
+            "optim.optimizer=sgd",
+            "run.precision=bf16",
+            "data.min_scale=1",
+            "model.arch=resnet50_d",
+        ],
     )
     .unwrap();
     assert_eq!(recipe.optim.batch, 64);
@@ -54,28 +72,51 @@ fn settings_override() {
 #[test]
 fn mistakes_are_named_with_what_would_be_right() {
     for (settings, expected) in [
-        (vec!["optim.batchsize=64"], vec!["optim.batchsize", "did you mean 'optim.batch'?"]),
+        (
+            vec!["optim.batchsize=64"],
+            vec!["optim.batchsize", "did you mean 'optim.batch'?"],
+        ),
         (vec!["optm.batch=64"], vec!["optm", "did you mean 'optim'?"]),
         (vec!["optim.lr=1"], vec!["unknown key 'optim.lr'", "base_lr"]),
         (vec!["batch=64"], vec!["section.key=value"]),
         (vec!["optim.batch"], vec!["section.key=value"]),
-        (vec!["optim.batch=many"], vec!["--set optim.batch=many", "expected"]),
+        (
+            vec!["optim.batch=many"],
+            vec!["--set optim.batch=many", "expected"],
+        ),
         (vec!["optim.optimizer=adam"], vec!["adam", "lars", "sgd"]),
         (vec!["model.arch=resnet51"], vec!["resnet51", "resnet50"]),
-        (vec!["data.image_size=32"], vec!["data.image_size = 32", "at least 33"]),
+        (
+            vec!["data.image_size=32"],
+            vec!["data.image_size = 32", "at least 33"],
+        ),
         (vec!["data.min_scale=1.5"], vec!["data.min_scale = 1.5"]),
         (vec!["optim.batch=1"], vec!["optim.batch = 1", "at least 2"]),
         (vec!["optim.warmup_multiplier=1"], vec!["above 1"]),
-        (vec!["run.epochs=5", "optim.warmup_epochs=5"], vec!["optim.warmup_epochs = 5", "run.epochs = 5"]),
-        (vec!["model.teacher_momentum=1.1"], vec!["model.teacher_momentum = 1.1", "from 0 to 1"]),
+        (
+            vec!["run.epochs=5", "optim.warmup_epochs=5"],
+            vec!["optim.warmup_epochs = 5", "run.epochs = 5"],
+        ),
+        (
+            vec!["model.teacher_momentum=1.1"],
+            vec!["model.teacher_momentum = 1.1", "from 0 to 1"],
+        ),
         (vec!["optim.base_lr=nan"], vec!["optim.base_lr", "above 0"]),
     ] {
         let error = load("small", &settings).expect_err(&settings.join(" "));
         for part in expected {
-            assert!(error.contains(part), "{settings:?}: '{error}' does not contain '{part}'");
+            assert!(
+                error.contains(part),
+                "{settings:?}: '{error}' does not contain '{part}'"
+            );
         }
     }
     let error = load("coco-r50", &[]).unwrap_err();
     assert!(error.contains("did you mean 'coco-r50-800ep'?"), "{error}");
-    assert!(Recipe::from_toml("[optim\nbatch = 3", "broken.toml").unwrap_err().to_string().contains("broken.toml"));
+    assert!(
+        Recipe::from_toml("[optim\nbatch = 3", "broken.toml")
+            .unwrap_err()
+            .to_string()
+            .contains("broken.toml")
+    );
 }

@@ -4,9 +4,10 @@
 use std::sync::Mutex;
 
 use slotcon::method::group_loss::Temperatures;
-use slotcon::method::{ModelConfig, SlotCon, View};
+use slotcon::method::slot_loss::{contrast_padded, contrast_selected};
+use slotcon::method::{Groups, Mode, ModelConfig, SlotCon, View};
 use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
-use slotcon_nn::{Arch, OutputStride, Role};
+use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Role, Store};
 use tch::{Device, Kind, Tensor};
 
 /// libtorch's generator is one for all threads, and so for all tests.
@@ -21,7 +22,10 @@ fn model(prototypes: i64) -> SlotCon {
         dim_hidden: 32,
         dim_out: 16,
         prototypes,
-        temperatures: Temperatures { student: 0.1, teacher: 0.07 },
+        temperatures: Temperatures {
+            student: 0.1,
+            teacher: 0.07,
+        },
         center_momentum: 0.9,
         group_loss_weight: 0.5,
     };
@@ -32,18 +36,32 @@ fn views(batch: usize) -> [View; 2] {
     let _lock = GENERATOR.lock().unwrap();
     tch::manual_seed(4);
     [0, 1].map(|i| View {
-        crops: slotcon_torch::channels_last(&Tensor::randn([batch as i64, 3, 64, 64], (Kind::Float, Device::Cpu))),
+        crops: slotcon_torch::channels_last(&Tensor::randn(
+            [batch as i64, 3, 64, 64],
+            (Kind::Float, Device::Cpu),
+        )),
         coords: vec![[0.1, 0.0, 0.9, 0.8]; batch],
         flips: vec![i == 1; batch],
     })
 }
 
 fn optimizer(model: &SlotCon, algorithm: Algorithm) -> Optimizer {
-    Optimizer::new(OptimizerConfig { algorithm, momentum: 0.9, weight_decay: 1e-2 }, model.store())
+    Optimizer::new(
+        OptimizerConfig {
+            algorithm,
+            momentum: 0.9,
+            weight_decay: 1e-2,
+        },
+        model.store(),
+    )
 }
 
 fn parameters(model: &SlotCon) -> Vec<(String, Tensor)> {
-    let entries = model.store().entries().into_iter().filter(|e| e.role == Role::Parameter);
+    let entries = model
+        .store()
+        .entries()
+        .into_iter()
+        .filter(|e| e.role == Role::Parameter);
     entries.map(|e| (e.name, e.tensor.detach().copy())).collect()
 }
 
@@ -85,12 +103,17 @@ fn a_step_with_a_gradient_that_is_not_finite_changes_nothing() {
             losses.total.backward();
             if let Some(value) = spoil {
                 let entries = model.store().entries();
-                let conv = entries.iter().find(|e| e.name == "encoder_q.layer1.0.conv1.weight").unwrap();
+                let conv = entries
+                    .iter()
+                    .find(|e| e.name == "encoder_q.layer1.0.conv1.weight")
+                    .unwrap();
                 let _ = conv.tensor.grad().narrow(0, 5, 1).fill_(value);
             }
             let skipped = optimizer.step(0.1, &losses.total, None).unwrap();
-            let momenta: Vec<(String, Tensor)> =
-                optimizer.state().map(|(name, t)| (name.to_owned(), t.copy())).collect();
+            let momenta: Vec<(String, Tensor)> = optimizer
+                .state()
+                .map(|(name, t)| (name.to_owned(), t.copy()))
+                .collect();
             (skipped.double_value(&[]), momenta)
         };
         let (_, momenta) = step(&mut model, None);
@@ -98,13 +121,19 @@ fn a_step_with_a_gradient_that_is_not_finite_changes_nothing() {
             let before = parameters(&model);
             let (skipped, after) = step(&mut model, Some(spoil));
             assert_eq!(skipped, 1.0);
-            assert!(same(&before, &parameters(&model)), "{algorithm:?}: parameters moved");
+            assert!(
+                same(&before, &parameters(&model)),
+                "{algorithm:?}: parameters moved"
+            );
             assert!(same(&momenta, &after), "{algorithm:?}: momenta moved");
         }
         let before = parameters(&model);
         let (skipped, _) = step(&mut model, None);
         assert_eq!(skipped, 0.0);
-        assert!(!same(&before, &parameters(&model)), "{algorithm:?}: a good step moves the parameters");
+        assert!(
+            !same(&before, &parameters(&model)),
+            "{algorithm:?}: a good step moves the parameters"
+        );
     }
 }
 
@@ -133,9 +162,16 @@ fn a_batch_without_common_slots_has_a_loss_and_a_gradient() {
         let _guard = tch::no_grad_guard();
         for entry in model.store().entries() {
             if entry.name.ends_with("slot_embed.weight") {
-                let sign = if entry.name.starts_with("grouping_q") { 1.0 } else { -1.0 };
+                let sign = if entry.name.starts_with("grouping_q") {
+                    1.0
+                } else {
+                    -1.0
+                };
                 let row = Tensor::ones([16], (Kind::Float, Device::Cpu)) * sign;
-                entry.tensor.shallow_clone().copy_(&Tensor::stack(&[&row, &(-&row)], 0));
+                entry
+                    .tensor
+                    .shallow_clone()
+                    .copy_(&Tensor::stack(&[&row, &(-&row)], 0));
             }
             if entry.name.ends_with("mlp.6.bias") && entry.name.starts_with("projector") {
                 let _ = entry.tensor.shallow_clone().fill_(5.0);
@@ -156,7 +192,11 @@ fn the_teacher_gets_no_gradient_and_follows_the_student() {
     step.losses.total.backward();
     for entry in model.store().entries() {
         if entry.name.contains("_k.") && entry.role == Role::Parameter {
-            assert!(!entry.tensor.requires_grad() && !entry.tensor.grad().defined(), "{}", entry.name);
+            assert!(
+                !entry.tensor.requires_grad() && !entry.tensor.grad().defined(),
+                "{}",
+                entry.name
+            );
         }
     }
     let mut optimizer = optimizer(&model, Algorithm::Sgd);
@@ -169,5 +209,85 @@ fn the_teacher_gets_no_gradient_and_follows_the_student() {
     let expected = find(&before, k) * 0.75 + find(&before, q) * 0.25;
     let difference = (find(&after, k) - expected).abs().max().double_value(&[]);
     assert!(difference < 1e-7, "{difference}");
-    assert!(!find(&before, k).equal(&find(&before, q)), "the student did not move");
+    assert!(
+        !find(&before, k).equal(&find(&before, q)),
+        "the student did not move"
+    );
+}
+
+#[test]
+fn the_padded_slot_loss_equals_the_selected_one() {
+    for (prototypes, grid) in [(8i64, (3i64, 3i64)), (20, (3, 3)), (5, (7, 7))] {
+        let n = grid.0 * grid.1;
+        let store = Store::new(Device::Cpu, Kind::Double);
+        let (batch, dim) = (4i64, 16i64);
+        let lock = GENERATOR.lock().unwrap();
+        tch::manual_seed(5);
+        let random = |shape: [i64; 3]| Tensor::randn(shape, (Kind::Double, Device::Cpu));
+        let groups = |slots: Tensor| Groups {
+            features: random([batch, n, dim]),
+            scores: random([batch, n, prototypes]),
+            slots,
+            grid,
+        };
+        let slots = random([batch, prototypes, dim]);
+        let student = groups(slots.copy().set_requires_grad(true));
+        let teacher = groups(random([batch, prototypes, dim]));
+        let config = MlpConfig {
+            input: dim,
+            hidden: 12,
+            output: dim,
+            conv: false,
+        };
+        let predictor = Mlp::new(&store.root(), config);
+        drop(lock);
+        let run = |padded: bool| {
+            let _guard = tch::no_grad_guard();
+            for entry in store.entries().iter().filter(|e| e.role == Role::Buffer) {
+                let _ = entry
+                    .tensor
+                    .shallow_clone()
+                    .fill_(if entry.name.ends_with("var") { 1.0 } else { 0.0 });
+            }
+            drop(_guard);
+            let mode = Mode {
+                train: true,
+                half: None,
+            };
+            let form = if padded {
+                contrast_padded
+            } else {
+                contrast_selected
+            };
+            let loss = form(&student, &teacher, &predictor, mode).unwrap();
+            student.slots.shallow_clone().zero_grad();
+            store.entries().into_iter().for_each(|mut e| {
+                if e.role == Role::Parameter {
+                    e.tensor.zero_grad()
+                }
+            });
+            loss.backward();
+            let mut all = vec![
+                ("loss".to_owned(), loss.detach()),
+                ("slots".into(), student.slots.grad().copy()),
+            ];
+            for entry in store.entries() {
+                match entry.role {
+                    Role::Parameter => all.push((entry.name, entry.tensor.grad().copy())),
+                    Role::Buffer => all.push((entry.name, entry.tensor.copy())),
+                    Role::Counter => {}
+                }
+            }
+            all
+        };
+        for ((name, a), (_, b)) in run(false).iter().zip(run(true)) {
+            // The gradient of a bias in front of a batch norm is rounding alone.
+            let scale = a.abs().max().double_value(&[]).max(1e-3);
+            let difference = (a - b).abs().max().double_value(&[]) / scale;
+            assert!(
+                difference < 1e-10,
+                "K {prototypes}, grid {grid:?}, {name}: {difference:e}"
+            );
+        }
+    }
 }

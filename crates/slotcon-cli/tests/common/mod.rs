@@ -29,7 +29,12 @@ impl Place {
     /// `slotcon pretrain` of a network that takes a tenth of a second a step, into `run`.
     pub fn pretrain(&self, run: &str, more: &[&str]) -> Command {
         let mut command = slotcon();
-        command.arg("pretrain").arg("--data").arg(self.pictures()).arg("--out").arg(self.path(run));
+        command
+            .arg("pretrain")
+            .arg("--data")
+            .arg(self.pictures())
+            .arg("--out")
+            .arg(self.path(run));
         command.args(["--device", "cpu"]);
         for setting in [
             "data.image_size=64",
@@ -53,7 +58,9 @@ impl Place {
     /// The metrics of `run`, without what depends on the clock.
     pub fn metrics(&self, run: &str) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.path(run).join("metrics.jsonl")).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         lines
             .map(|mut value| {
                 value.as_object_mut().unwrap().remove("pictures_per_second");
@@ -73,7 +80,11 @@ pub fn slotcon() -> Command {
 /// Runs to the end; it must succeed.
 pub fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 

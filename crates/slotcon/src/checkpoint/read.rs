@@ -38,17 +38,29 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, broken, not a slotcon checkpoint, or of a newer format.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let io = |source| CheckpointError::Io { path: path.into(), source };
-        let not_ours = |reason: String| CheckpointError::NotOurs { path: path.into(), reason };
-        let format = |reason: String| CheckpointError::Format { path: path.into(), reason };
+        let io = |source| CheckpointError::Io {
+            path: path.into(),
+            source,
+        };
+        let not_ours = |reason: String| CheckpointError::NotOurs {
+            path: path.into(),
+            reason,
+        };
+        let format = |reason: String| CheckpointError::Format {
+            path: path.into(),
+            reason,
+        };
 
         let mut file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         let mut first = [0u8; 8];
-        file.read_exact(&mut first).map_err(|_| format(format!("it has {length} bytes only")))?;
+        file.read_exact(&mut first)
+            .map_err(|_| format(format!("it has {length} bytes only")))?;
         let header = u64::from_le_bytes(first);
         if header > MAX_HEADER || header > length.saturating_sub(8) {
-            return Err(format(format!("its header claims {header} bytes, the file has {length}")));
+            return Err(format(format!(
+                "its header claims {header} bytes, the file has {length}"
+            )));
         }
         let mut bytes = first.to_vec();
         file.read_to_end(&mut bytes).map_err(io)?;
@@ -58,16 +70,25 @@ impl Checkpoint {
         let own = header.metadata().as_ref().and_then(|m| m.get(HEADER));
         let own = own.ok_or_else(|| not_ours(format!("its metadata has no '{HEADER}'")))?;
         // The version first: what a newer program wrote may not be readable at all.
-        let Version { format_version: found } =
-            serde_json::from_str(own).map_err(|e| not_ours(format!("its version is unreadable: {e}")))?;
+        let Version {
+            format_version: found,
+        } = serde_json::from_str(own).map_err(|e| not_ours(format!("its version is unreadable: {e}")))?;
         if found > FORMAT_VERSION {
-            return Err(CheckpointError::Newer { path: path.into(), found, supported: FORMAT_VERSION });
+            return Err(CheckpointError::Newer {
+                path: path.into(),
+                found,
+                supported: FORMAT_VERSION,
+            });
         }
         let Header { recipe, progress, .. } =
             serde_json::from_str(own).map_err(|e| not_ours(format!("its metadata is unreadable: {e}")))?;
-        let recipe =
-            Recipe::from_toml(&recipe, "the recipe in it").map_err(|e| not_ours(e.to_string()))?;
-        Ok(Self { path: path.into(), bytes, recipe, progress })
+        let recipe = Recipe::from_toml(&recipe, "the recipe in it").map_err(|e| not_ours(e.to_string()))?;
+        Ok(Self {
+            path: path.into(),
+            bytes,
+            recipe,
+            progress,
+        })
     }
 
     /// The file it came from.
@@ -107,12 +128,17 @@ impl Checkpoint {
     }
 
     fn tensors(&self) -> Result<SafeTensors<'_>, CheckpointError> {
-        SafeTensors::deserialize(&self.bytes)
-            .map_err(|e| CheckpointError::Format { path: self.path.clone(), reason: e.to_string() })
+        SafeTensors::deserialize(&self.bytes).map_err(|e| CheckpointError::Format {
+            path: self.path.clone(),
+            reason: e.to_string(),
+        })
     }
 
     fn mismatch(&self, reason: String) -> CheckpointError {
-        CheckpointError::Mismatch { path: self.path.clone(), reason }
+        CheckpointError::Mismatch {
+            path: self.path.clone(),
+            reason,
+        }
     }
 }
 
@@ -128,5 +154,7 @@ fn tensor(file: &SafeTensors, name: &str) -> Option<Tensor> {
         _ => return None,
     };
     let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-    Tensor::f_from_data_size(view.data(), &shape, kind).ok().map(|t| t.to_device(Device::Cpu))
+    Tensor::f_from_data_size(view.data(), &shape, kind)
+        .ok()
+        .map(|t| t.to_device(Device::Cpu))
 }

@@ -33,7 +33,11 @@ impl Lazy {
             other => return Err(format!("no safetensors type for {other:?}")),
         };
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        Ok(Self { tensor: tensor.detach(), shape, dtype })
+        Ok(Self {
+            tensor: tensor.detach(),
+            shape,
+            dtype,
+        })
     }
 }
 
@@ -69,17 +73,29 @@ pub fn save(
     recipe: &Recipe,
     progress: &Progress,
 ) -> Result<(), CheckpointError> {
-    let io = |source| CheckpointError::Io { path: path.into(), source };
-    let other = |reason: String| CheckpointError::Format { path: path.into(), reason };
+    let io = |source| CheckpointError::Io {
+        path: path.into(),
+        source,
+    };
+    let other = |reason: String| CheckpointError::Format {
+        path: path.into(),
+        reason,
+    };
     let mut tensors = Vec::new();
     for entry in model.store().entries() {
-        tensors.push((format!("{MODEL}{}", entry.name), Lazy::new(entry.tensor).map_err(other)?));
+        tensors.push((
+            format!("{MODEL}{}", entry.name),
+            Lazy::new(entry.tensor).map_err(other)?,
+        ));
     }
     for (name, momentum) in optimizer.state() {
         tensors.push((format!("{MOMENTUM}{name}"), Lazy::new(momentum).map_err(other)?));
     }
-    let header =
-        Header { format_version: FORMAT_VERSION, recipe: recipe.to_toml(), progress: progress.clone() };
+    let header = Header {
+        format_version: FORMAT_VERSION,
+        recipe: recipe.to_toml(),
+        progress: progress.clone(),
+    };
     let header = serde_json::to_string(&header).map_err(|e| other(e.to_string()))?;
     let metadata = HashMap::from([(HEADER.to_owned(), header)]);
 

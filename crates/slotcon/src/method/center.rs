@@ -10,7 +10,10 @@ pub fn update_center(center: &mut Tensor, scores: &[&Tensor], momentum: f64) {
     let prototypes = center.size()[1];
     let sums: Vec<Tensor> = scores
         .iter()
-        .map(|s| s.reshape([-1, prototypes]).mean_dim(Some([0i64].as_slice()), true, None))
+        .map(|s| {
+            s.reshape([-1, prototypes])
+                .mean_dim(Some([0i64].as_slice()), true, None)
+        })
         .collect();
     let mean = Tensor::stack(&sums, 0).mean_dim(Some([0i64].as_slice()), false, None);
     let moved = &*center * momentum + mean * (1.0 - momentum);

@@ -33,7 +33,10 @@ impl Grouping {
     /// Prototypes start from a standard normal, as `nn.Embedding` does.
     pub fn new(path: &Path, prototypes: i64, dim: i64, temperature: f64) -> Self {
         let prototypes = path.parameter("slot_embed.weight", &[prototypes, dim], Init::Normal(1.0));
-        Self { prototypes, temperature }
+        Self {
+            prototypes,
+            temperature,
+        }
     }
 
     /// Scores, then slots, of features z `[B, N, D]` that lie on a `grid` of h x w positions (equations 1 and 3).
@@ -42,7 +45,12 @@ impl Grouping {
         let assignment = (&scores / self.temperature).softmax(-1, None) + EPS;
         let mass = assignment.sum_dim_intlist(1, false, None).unsqueeze(-1);
         let slots = assignment.transpose(1, 2).matmul(&features) / mass;
-        Groups { features, scores, slots, grid }
+        Groups {
+            features,
+            scores,
+            slots,
+            grid,
+        }
     }
 }
 

@@ -36,9 +36,15 @@ impl InverseAugmentation {
             columns.extend(resampling(x1, x2, w as usize, flip));
         }
         let to = |values: &[f64], side: i64| {
-            Tensor::from_slice(values).reshape([batch, side, side]).to_kind(kind).to_device(device)
+            Tensor::from_slice(values)
+                .reshape([batch, side, side])
+                .to_kind(kind)
+                .to_device(device)
         };
-        Self { rows: to(&rows, h), columns: to(&columns, w) }
+        Self {
+            rows: to(&rows, h),
+            columns: to(&columns, w),
+        }
     }
 
     /// `[B, h w, K]` of a view to `[B, h w, K]` of the shared region.
@@ -46,8 +52,14 @@ impl InverseAugmentation {
         let (h, w) = (self.rows.size()[1], self.columns.size()[1]);
         let (batch, _, k) = scores.size3().unwrap_or_default();
         let x = self.rows.matmul(&scores.reshape([batch, h, w * k]));
-        let columns = self.columns.unsqueeze(1).expand([batch, h, w, w], false).reshape([batch * h, w, w]);
-        columns.bmm(&x.reshape([batch * h, w, k])).reshape([batch, h * w, k])
+        let columns = self
+            .columns
+            .unsqueeze(1)
+            .expand([batch, h, w, w], false)
+            .reshape([batch * h, w, w]);
+        columns
+            .bmm(&x.reshape([batch * h, w, k]))
+            .reshape([batch, h * w, k])
     }
 }
 

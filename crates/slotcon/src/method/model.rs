@@ -85,7 +85,15 @@ impl SlotCon {
         let store = Store::new(device, kind);
         let root = store.root();
         let frozen = root.frozen();
-        let ModelConfig { arch, output_stride, dim_hidden, dim_out, prototypes, temperatures, .. } = config;
+        let ModelConfig {
+            arch,
+            output_stride,
+            dim_hidden,
+            dim_out,
+            prototypes,
+            temperatures,
+            ..
+        } = config;
         let center = root.buffer("center", &[1, prototypes], 0.0);
         // The official order of the state dict: encoders, projectors, groupings, each student before teacher.
         let backbones = [(&root, "encoder_q"), (&frozen, "encoder_k")]
@@ -95,7 +103,12 @@ impl SlotCon {
         // The assignment's temperature is τ_t in the student as well.
         let groupings = [(&root, "grouping_q"), (&frozen, "grouping_k")]
             .map(|(path, name)| Grouping::new(&path.sub(name), prototypes, dim_out, temperatures.teacher));
-        let predictor = MlpConfig { input: dim_out, hidden: dim_hidden, output: dim_out, conv: false };
+        let predictor = MlpConfig {
+            input: dim_out,
+            hidden: dim_hidden,
+            output: dim_out,
+            conv: false,
+        };
         let predictor = Mlp::new(&root.sub("predictor_slot"), predictor);
 
         let [backbone_q, backbone_k] = backbones;
@@ -104,8 +117,16 @@ impl SlotCon {
         let average = MovingAverage::new(teacher_pairs(&store));
         Self {
             config,
-            student: Network { backbone: backbone_q, projector: projector_q, grouping: grouping_q },
-            teacher: Network { backbone: backbone_k, projector: projector_k, grouping: grouping_k },
+            student: Network {
+                backbone: backbone_q,
+                projector: projector_q,
+                grouping: grouping_q,
+            },
+            teacher: Network {
+                backbone: backbone_k,
+                projector: projector_k,
+                grouping: grouping_k,
+            },
             predictor,
             center,
             average,
@@ -146,11 +167,17 @@ impl SlotCon {
     ) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
         let mode = Mode { train: true, half };
-        let student = [self.student.forward(&a.crops, mode)?, self.student.forward(&b.crops, mode)?];
+        let student = [
+            self.student.forward(&a.crops, mode)?,
+            self.student.forward(&b.crops, mode)?,
+        ];
         let teacher = {
             let _guard = tch::no_grad_guard();
             self.average.update(teacher_momentum)?;
-            [self.teacher.forward(&a.crops, mode)?, self.teacher.forward(&b.crops, mode)?]
+            [
+                self.teacher.forward(&a.crops, mode)?,
+                self.teacher.forward(&b.crops, mode)?,
+            ]
         };
 
         let back = [a, b].map(|view| {
@@ -158,12 +185,20 @@ impl SlotCon {
             let grid = teacher[0].grid;
             InverseAugmentation::new(&view.coords, &view.flips, grid, scores.kind(), scores.device())
         });
-        let q = [back[0].align(&student[0].scores), back[1].align(&student[1].scores)];
-        let k = [back[0].align(&teacher[0].scores), back[1].align(&teacher[1].scores)];
+        let q = [
+            back[0].align(&student[0].scores),
+            back[1].align(&student[1].scores),
+        ];
+        let k = [
+            back[0].align(&teacher[0].scores),
+            back[1].align(&teacher[1].scores),
+        ];
 
         let temps = self.config.temperatures;
-        let group =
-            [group_loss(&q[0], &k[1], &self.center, temps), group_loss(&q[1], &k[0], &self.center, temps)];
+        let group = [
+            group_loss(&q[0], &k[1], &self.center, temps),
+            group_loss(&q[1], &k[0], &self.center, temps),
+        ];
         update_center(
             &mut self.center,
             &[&teacher[0].scores, &teacher[1].scores],
@@ -177,7 +212,12 @@ impl SlotCon {
         let weight = self.config.group_loss_weight;
         let total = (&group[0] + &group[1]) * weight + (&slot[0] + &slot[1]) * (1.0 - weight);
         let ([q1, q2], [k1, k2]) = (q, k);
-        Ok(Step { losses: Losses { total, group, slot }, student, teacher, aligned: [q1, q2, k1, k2] })
+        Ok(Step {
+            losses: Losses { total, group, slot },
+            student,
+            teacher,
+            aligned: [q1, q2, k1, k2],
+        })
     }
 }
 

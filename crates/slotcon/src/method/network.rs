@@ -15,7 +15,15 @@ pub struct Network {
 
 /// The projector of `arch`: `hidden` features twice, `output` at the end.
 pub(super) fn projector(path: &Path, arch: Arch, hidden: i64, output: i64) -> Mlp {
-    Mlp::new(path, MlpConfig { input: arch.channels(), hidden, output, conv: true })
+    Mlp::new(
+        path,
+        MlpConfig {
+            input: arch.channels(),
+            hidden,
+            output,
+            conv: true,
+        },
+    )
 }
 
 /// How a forward pass is run.
@@ -35,7 +43,11 @@ impl Mode {
         f: impl FnOnce(&Tensor) -> Tensor,
     ) -> Result<Tensor, slotcon_torch::Error> {
         let out = slotcon_torch::autocast(x.device(), self.half, || f(x))?;
-        Ok(if self.half.is_some() { out.to_kind(Kind::Float) } else { out })
+        Ok(if self.half.is_some() {
+            out.to_kind(Kind::Float)
+        } else {
+            out
+        })
     }
 }
 
@@ -60,7 +72,9 @@ impl Network {
             let (batch, channels, h, w) = map.size4().unwrap_or_default();
             grid = (h, w);
             let rows = map.permute([0, 2, 3, 1]).reshape([batch * h * w, channels]);
-            self.projector.forward(&rows, mode.train).reshape([batch, h * w, -1])
+            self.projector
+                .forward(&rows, mode.train)
+                .reshape([batch, h * w, -1])
         })?;
         Ok(self.grouping.forward(features, grid))
     }

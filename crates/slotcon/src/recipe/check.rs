@@ -5,7 +5,11 @@ use slotcon_nn::{Arch, OutputStride};
 use super::{Recipe, RecipeError};
 
 fn wrong(key: &str, value: impl std::fmt::Display, reason: impl Into<String>) -> RecipeError {
-    RecipeError::Value { key: key.into(), value: value.to_string(), reason: reason.into() }
+    RecipeError::Value {
+        key: key.into(),
+        value: value.to_string(),
+        reason: reason.into(),
+    }
 }
 
 fn require(
@@ -14,7 +18,11 @@ fn require(
     value: impl std::fmt::Display,
     reason: impl Into<String>,
 ) -> Result<(), RecipeError> {
-    if good { Ok(()) } else { Err(wrong(key, value, reason)) }
+    if good {
+        Ok(())
+    } else {
+        Err(wrong(key, value, reason))
+    }
 }
 
 impl Recipe {
@@ -24,7 +32,8 @@ impl Recipe {
     /// A name that is not known, with all that are.
     pub fn arch(&self) -> Result<Arch, RecipeError> {
         let name = &self.model.arch;
-        name.parse().map_err(|e: slotcon_nn::Error| wrong("model.arch", name, e.to_string()))
+        name.parse()
+            .map_err(|e: slotcon_nn::Error| wrong("model.arch", name, e.to_string()))
     }
 
     /// The output stride: as given, or the architecture's own.
@@ -33,9 +42,17 @@ impl Recipe {
     /// A stride that no backbone can have.
     pub fn output_stride(&self) -> Result<OutputStride, RecipeError> {
         let given = self.model.output_stride;
-        let pixels = if given == 0 { self.arch()?.output_stride() } else { given };
+        let pixels = if given == 0 {
+            self.arch()?.output_stride()
+        } else {
+            given
+        };
         OutputStride::new(pixels).ok_or_else(|| {
-            wrong("model.output_stride", given, "must be 8, 16 or 32, or 0 for the architecture's own")
+            wrong(
+                "model.output_stride",
+                given,
+                "must be 8, 16 or 32, or 0 for the architecture's own",
+            )
         })
     }
 
@@ -47,9 +64,11 @@ impl Recipe {
         let (data, model, optim, run) = (&self.data, &self.model, &self.optim, &self.run);
         let stride = self.output_stride()?;
         data.augment.check().map_err(|e| match e {
-            slotcon_data::Error::Setting { name, value, expected } => {
-                wrong(&format!("data.{name}"), value, expected)
-            }
+            slotcon_data::Error::Setting {
+                name,
+                value,
+                expected,
+            } => wrong(&format!("data.{name}"), value, expected),
             other => wrong("data", "", other.to_string()),
         })?;
         let size = i64::from(data.augment.image_size);
@@ -63,19 +82,44 @@ impl Recipe {
                 stride.pixels() + 1
             ),
         )?;
-        require(data.prefetch >= 1, "data.prefetch", data.prefetch, "must be at least 1")?;
+        require(
+            data.prefetch >= 1,
+            "data.prefetch",
+            data.prefetch,
+            "must be at least 1",
+        )?;
         fraction("data.max_bad", data.max_bad)?;
 
-        require(model.dim_hidden >= 1, "model.dim_hidden", model.dim_hidden, "must be at least 1")?;
-        require(model.dim_out >= 1, "model.dim_out", model.dim_out, "must be at least 1")?;
-        require(model.prototypes >= 2, "model.prototypes", model.prototypes, "grouping needs at least 2")?;
+        require(
+            model.dim_hidden >= 1,
+            "model.dim_hidden",
+            model.dim_hidden,
+            "must be at least 1",
+        )?;
+        require(
+            model.dim_out >= 1,
+            "model.dim_out",
+            model.dim_out,
+            "must be at least 1",
+        )?;
+        require(
+            model.prototypes >= 2,
+            "model.prototypes",
+            model.prototypes,
+            "grouping needs at least 2",
+        )?;
         fraction("model.teacher_momentum", model.teacher_momentum)?;
         fraction("model.center_momentum", model.center_momentum)?;
         fraction("model.group_loss_weight", model.group_loss_weight)?;
         positive("model.teacher_temp", model.teacher_temp)?;
         positive("model.student_temp", model.student_temp)?;
 
-        require(optim.batch >= 2, "optim.batch", optim.batch, "batch normalisation needs at least 2 pictures")?;
+        require(
+            optim.batch >= 2,
+            "optim.batch",
+            optim.batch,
+            "batch normalisation needs at least 2 pictures",
+        )?;
         positive("optim.base_lr", optim.base_lr)?;
         require(
             (0.0..1.0).contains(&optim.momentum),
@@ -108,10 +152,23 @@ impl Recipe {
             run.steps > 0 || optim.warmup_epochs < run.epochs,
             "optim.warmup_epochs",
             optim.warmup_epochs,
-            format!("the warm-up must be shorter than the run, run.epochs = {}", run.epochs),
+            format!(
+                "the warm-up must be shorter than the run, run.epochs = {}",
+                run.epochs
+            ),
         )?;
-        require(run.log_every >= 1, "run.log_every", run.log_every, "must be at least 1")?;
-        require(run.max_bad_steps >= 1, "run.max_bad_steps", run.max_bad_steps, "must be at least 1")
+        require(
+            run.log_every >= 1,
+            "run.log_every",
+            run.log_every,
+            "must be at least 1",
+        )?;
+        require(
+            run.max_bad_steps >= 1,
+            "run.max_bad_steps",
+            run.max_bad_steps,
+            "must be at least 1",
+        )
     }
 }
 

@@ -51,7 +51,13 @@ pub struct DataRecipe {
 
 impl Default for DataRecipe {
     fn default() -> Self {
-        Self { layout: Layout::Folder, threads: 0, prefetch: 3, max_bad: 0.1, augment: AugmentConfig::default() }
+        Self {
+            layout: Layout::Folder,
+            threads: 0,
+            prefetch: 3,
+            max_bad: 0.1,
+            augment: AugmentConfig::default(),
+        }
     }
 }
 
@@ -214,7 +220,10 @@ impl Recipe {
             dim_hidden: m.dim_hidden,
             dim_out: m.dim_out,
             prototypes: m.prototypes,
-            temperatures: Temperatures { student: m.student_temp, teacher: m.teacher_temp },
+            temperatures: Temperatures {
+                student: m.student_temp,
+                teacher: m.teacher_temp,
+            },
             center_momentum: m.center_momentum,
             group_loss_weight: m.group_loss_weight,
         })
@@ -223,7 +232,9 @@ impl Recipe {
     /// The optimizer's part.
     pub fn optimizer_config(&self) -> OptimizerConfig {
         let algorithm = match self.optim.optimizer {
-            OptimizerName::Lars => Algorithm::Lars { eta: self.optim.trust },
+            OptimizerName::Lars => Algorithm::Lars {
+                eta: self.optim.trust,
+            },
             OptimizerName::Sgd => Algorithm::Sgd,
         };
         OptimizerConfig {

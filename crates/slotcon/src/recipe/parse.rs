@@ -101,13 +101,19 @@ fn source(name: &str) -> Result<(String, String), RecipeError> {
     }
     let path = Path::new(name);
     if path.exists() {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+            path: path.into(),
+            source,
+        })?;
         return Ok((path.display().to_string(), text));
     }
     let names: Vec<&str> = PUBLISHED.iter().map(|r| r.name).collect();
     let hint = did_you_mean(name, names.iter().copied());
-    Err(RecipeError::Unknown { name: name.into(), known: names.join(", "), hint })
+    Err(RecipeError::Unknown {
+        name: name.into(),
+        known: names.join(", "),
+        hint,
+    })
 }
 
 fn typed(place: &str, table: Table) -> Result<Recipe, RecipeError> {
@@ -129,7 +135,10 @@ fn typed(place: &str, table: Table) -> Result<Recipe, RecipeError> {
 }
 
 fn syntax(place: &str, error: &toml::de::Error) -> RecipeError {
-    RecipeError::Syntax { place: place.into(), reason: error.to_string().trim_end().into() }
+    RecipeError::Syntax {
+        place: place.into(),
+        reason: error.to_string().trim_end().into(),
+    }
 }
 
 /// `section.key=value`; a value that is not TOML is taken as a string, so that no quoting is needed in a shell.
@@ -179,7 +188,10 @@ fn known_keys(place: &str, table: &Table) -> Result<(), RecipeError> {
     };
     for (section, value) in table {
         let Some(Value::Table(keys)) = all.get(section) else {
-            return Err(unknown(section.clone(), all.keys().cloned().chain(every_key()).collect()));
+            return Err(unknown(
+                section.clone(),
+                all.keys().cloned().chain(every_key()).collect(),
+            ));
         };
         let Value::Table(given) = value else {
             return Err(RecipeError::Syntax {
@@ -198,7 +210,12 @@ fn known_keys(place: &str, table: &Table) -> Result<(), RecipeError> {
 fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let bare = |s: &str| s.rsplit('.').next().unwrap_or(s).to_string();
     known
-        .map(|k| (strsim::jaro_winkler(name, k).max(strsim::jaro_winkler(&bare(name), &bare(k)) - 0.01), k))
+        .map(|k| {
+            (
+                strsim::jaro_winkler(name, k).max(strsim::jaro_winkler(&bare(name), &bare(k)) - 0.01),
+                k,
+            )
+        })
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or_else(String::new, |(_, k)| format!("; did you mean '{k}'?"))

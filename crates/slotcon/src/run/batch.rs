@@ -12,7 +12,10 @@ pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Copies a batch to `device` as bytes and normalises it there.
 pub fn views(batch: &PairedBatch, size: usize, device: Device) -> [View; 2] {
-    [view(&batch.views[0], size, device), view(&batch.views[1], size, device)]
+    [
+        view(&batch.views[0], size, device),
+        view(&batch.views[1], size, device),
+    ]
 }
 
 fn view(view: &ViewBatch, size: usize, device: Device) -> View {

@@ -9,7 +9,10 @@ use crate::error::Error;
 /// # Errors
 /// Another word, or a GPU that is not there.
 pub fn parse(asked: &str) -> Result<Device, Error> {
-    let fail = |reason: String| Error::Device { asked: asked.into(), reason };
+    let fail = |reason: String| Error::Device {
+        asked: asked.into(),
+        reason,
+    };
     let index = match asked {
         "cpu" => return Ok(Device::Cpu),
         "auto" if Cuda::is_available() => 0,

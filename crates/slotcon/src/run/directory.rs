@@ -71,10 +71,17 @@ impl RunDirectory {
     /// # Errors
     /// What the file system says.
     pub fn clear(&self) -> Result<(), Error> {
-        let mut files = vec![self.recipe(), self.metrics(), self.log(), self.root.join("report.html")];
+        let mut files = vec![
+            self.recipe(),
+            self.metrics(),
+            self.log(),
+            self.root.join("report.html"),
+        ];
         files.extend(self.list(&self.root, |name| name.starts_with("events.out.tfevents."))?);
         let checkpoints = self.checkpoints();
-        files.extend(self.list(&checkpoints, |name| is_checkpoint(name) || name.starts_with(".unfinished-"))?);
+        files.extend(self.list(&checkpoints, |name| {
+            is_checkpoint(name) || name.starts_with(".unfinished-")
+        })?);
         for file in files {
             match fs::remove_file(&file) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

@@ -13,7 +13,9 @@ impl BufferGuard {
     /// Takes the present values as good.
     pub fn new(store: &Store) -> Self {
         let buffers = store.entries().into_iter().filter(|e| e.role == Role::Buffer);
-        Self { buffers: buffers.map(|e| (e.tensor.copy(), e.tensor)).collect() }
+        Self {
+            buffers: buffers.map(|e| (e.tensor.copy(), e.tensor)).collect(),
+        }
     }
 
     /// Puts back the last good values of every buffer that is not finite; remembers the others if the step was `sound`.

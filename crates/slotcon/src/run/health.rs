@@ -36,7 +36,12 @@ impl GroupHealth {
         let slots = |g: &Groups| number(&g.counting().sum_dim_intlist(-1, false, Kind::Float).mean(None));
         let [q1, q2, k1, k2] = &step.aligned;
         let agree = |q: &Tensor, k: &Tensor| {
-            number(&q.argmax(-1, false).eq_tensor(&k.argmax(-1, false)).to_kind(Kind::Float).mean(None))
+            number(
+                &q.argmax(-1, false)
+                    .eq_tensor(&k.argmax(-1, false))
+                    .to_kind(Kind::Float)
+                    .mean(None),
+            )
         };
         Self {
             in_use: number(&used.mean(None)),

@@ -25,7 +25,10 @@ impl LogFile {
             .append(true)
             .open(path)
             .map_err(Error::write(path, "cannot open for writing"))?;
-        Ok(Self { path: path.into(), file })
+        Ok(Self {
+            path: path.into(),
+            file,
+        })
     }
 }
 

@@ -41,11 +41,16 @@ impl LossScale {
     /// After a step; `skipped` is 1 if it overflowed.
     pub fn update(&mut self, skipped: &Tensor) {
         let skipped = skipped.reshape([1]);
-        let _ = self.scale.internal_amp_update_scale_(&self.held, &skipped, GROWTH, BACKOFF, INTERVAL);
+        let _ = self
+            .scale
+            .internal_amp_update_scale_(&self.held, &skipped, GROWTH, BACKOFF, INTERVAL);
     }
 
     /// For checkpoints and logs; waits for the device.
     pub fn state(&self) -> (f64, u64) {
-        (number(&self.scale.squeeze()), number(&self.held.squeeze().to_kind(Kind::Float)) as u64)
+        (
+            number(&self.scale.squeeze()),
+            number(&self.held.squeeze().to_kind(Kind::Float)) as u64,
+        )
     }
 }

@@ -59,8 +59,12 @@ impl MetricsFile {
             .append(true)
             .open(path)
             .map_err(fail("cannot open for writing"))?;
-        file.set_len(keep).map_err(fail("cannot cut off the lines after the checkpoint"))?;
-        Ok(Self { path: path.into(), file })
+        file.set_len(keep)
+            .map_err(fail("cannot cut off the lines after the checkpoint"))?;
+        Ok(Self {
+            path: path.into(),
+            file,
+        })
     }
 }
 
@@ -76,7 +80,10 @@ fn kept_length(path: &Path, step: u64) -> std::io::Result<u64> {
         line.clear();
         let read = reader.read_until(b'\n', &mut line)? as u64;
         let value: Option<serde_json::Value> = serde_json::from_slice(&line).ok();
-        let of = value.as_ref().and_then(|v| v.get("step")).and_then(serde_json::Value::as_u64);
+        let of = value
+            .as_ref()
+            .and_then(|v| v.get("step"))
+            .and_then(serde_json::Value::as_u64);
         if line.last() != Some(&b'\n') || of.is_none_or(|s| s > step) {
             return Ok(kept);
         }

@@ -121,7 +121,10 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
     observers.add(MetricsFile::open(&directory.metrics(), trainer.progress.step)?);
     let events = EventWriter::create(directory.root());
     observers.add(events.map_err(Error::write(directory.root(), "cannot write TensorBoard events"))?);
-    observers.add(ProgressBar::new(trainer.progress.step, trainer.progress.total_steps));
+    observers.add(ProgressBar::new(
+        trainer.progress.step,
+        trainer.progress.total_steps,
+    ));
     trainer.run(&directory, &mut observers, &options.stop)
 }
 
@@ -273,7 +276,10 @@ impl Trainer {
         } else {
             format!("done: {total} steps")
         };
-        observers.said(Level::Info, &format!("{ending}; checkpoint {}", outcome.checkpoint.display()))?;
+        observers.said(
+            Level::Info,
+            &format!("{ending}; checkpoint {}", outcome.checkpoint.display()),
+        )?;
         Ok(outcome)
     }
 
@@ -290,7 +296,9 @@ impl Trainer {
         drop(batch);
 
         let number = self.progress.step;
-        let step = self.model.forward(&views, self.teacher_momentum(number), self.half())?;
+        let step = self
+            .model
+            .forward(&views, self.teacher_momentum(number), self.half())?;
         self.optimizer.zero_grad();
         let total = &step.losses.total;
         let skipped = match &mut self.loss_scale {
@@ -300,7 +308,9 @@ impl Trainer {
             }
             Some(scale) => {
                 scale.apply(total).f_backward()?;
-                let skipped = self.optimizer.step(self.rate.at(number), total, Some(&scale.inverse()))?;
+                let skipped = self
+                    .optimizer
+                    .step(self.rate.at(number), total, Some(&scale.inverse()))?;
                 scale.update(&skipped);
                 skipped
             }
@@ -319,7 +329,10 @@ impl Trainer {
         self.progress.skipped = self.skipped_before + number(&self.skipped) as u64;
         self.guard.check(in_a_row == 0);
         if in_a_row >= self.recipe.run.max_bad_steps {
-            return Err(Error::NotFinite { count: in_a_row, step: self.progress.step });
+            return Err(Error::NotFinite {
+                count: in_a_row,
+                step: self.progress.step,
+            });
         }
         Ok(Metrics {
             step: self.progress.step,
@@ -366,8 +379,18 @@ impl Trainer {
     }
 
     fn description(&self) -> String {
-        let Progress { step, total_steps, steps_per_epoch, pictures, .. } = self.progress;
-        let from = if step > 0 { format!(", from step {step}") } else { String::new() };
+        let Progress {
+            step,
+            total_steps,
+            steps_per_epoch,
+            pictures,
+            ..
+        } = self.progress;
+        let from = if step > 0 {
+            format!(", from step {step}")
+        } else {
+            String::new()
+        };
         format!(
             "slotcon {}: {} on {pictures} pictures, batch {}, {total_steps} steps ({steps_per_epoch} an epoch){from}; {}",
             env!("CARGO_PKG_VERSION"),
@@ -389,7 +412,11 @@ impl Plan {
     fn new(recipe: &Recipe, steps_per_epoch: u64, pictures: u64) -> Result<Self, Error> {
         let (optim, run) = (&recipe.optim, &recipe.run);
         let by_epochs = (run.epochs * steps_per_epoch as f64).round() as u64;
-        let total = if run.steps > 0 { run.steps } else { by_epochs.max(1) };
+        let total = if run.steps > 0 {
+            run.steps
+        } else {
+            by_epochs.max(1)
+        };
         let warmup = (optim.warmup_epochs * steps_per_epoch as f64).round() as u64;
         if warmup >= total {
             return Err(crate::recipe::RecipeError::Value {
@@ -409,8 +436,17 @@ impl Plan {
             ((pictures as f64 / optim.batch as f64 * run.epochs) as u64).max(total)
         };
         let peak = optim.base_lr * optim.batch as f64 / 256.0;
-        let rate = LearningRate { peak, warmup_multiplier: optim.warmup_multiplier, warmup, total };
-        Ok(Self { total, momentum_steps, rate })
+        let rate = LearningRate {
+            peak,
+            warmup_multiplier: optim.warmup_multiplier,
+            warmup,
+            total,
+        };
+        Ok(Self {
+            total,
+            momentum_steps,
+            rate,
+        })
     }
 }
 

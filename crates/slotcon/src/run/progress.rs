@@ -30,7 +30,13 @@ impl Progress {
             bar.reset_eta();
             bar
         });
-        Self { bar, done: first, total, started: std::time::Instant::now(), first }
+        Self {
+            bar,
+            done: first,
+            total,
+            started: std::time::Instant::now(),
+            first,
+        }
     }
 
     fn left(&self) -> String {
@@ -61,13 +67,23 @@ impl Observer for Progress {
         );
         match &self.bar {
             Some(bar) => bar.set_message(text),
-            None => eprintln!("step {}/{}  epoch {:.2}  {text}  {} left", m.step, self.total, m.epoch, self.left()),
+            None => eprintln!(
+                "step {}/{}  epoch {:.2}  {text}  {} left",
+                m.step,
+                self.total,
+                m.epoch,
+                self.left()
+            ),
         }
         Ok(())
     }
 
     fn said(&mut self, level: Level, text: &str) -> Result<(), Error> {
-        let text = if level == Level::Warning { format!("warning: {text}") } else { text.to_owned() };
+        let text = if level == Level::Warning {
+            format!("warning: {text}")
+        } else {
+            text.to_owned()
+        };
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),

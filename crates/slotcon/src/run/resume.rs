@@ -44,9 +44,10 @@ fn flat(recipe: &Recipe) -> Vec<(String, Value)> {
     table
         .into_iter()
         .flat_map(|(section, keys)| match keys {
-            Value::Table(keys) => {
-                keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)).collect()
-            }
+            Value::Table(keys) => keys
+                .into_iter()
+                .map(|(key, value)| (format!("{section}.{key}"), value))
+                .collect(),
             other => vec![(section, other)],
         })
         .collect()

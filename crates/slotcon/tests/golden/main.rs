@@ -12,7 +12,10 @@ fn main() -> ExitCode {
     let args = Arguments::from_args();
     let trials = match support::fixtures() {
         None => vec![Trial::test("golden (no fixtures)", || Ok(())).with_ignored_flag(true)],
-        Some(folder) => steps::trials(&folder).into_iter().chain(schedules::trials(&folder)).collect(),
+        Some(folder) => steps::trials(&folder)
+            .into_iter()
+            .chain(schedules::trials(&folder))
+            .collect(),
     };
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -24,7 +24,9 @@ pub fn trials(folder: &Path) -> Vec<Trial> {
     let bytes = std::fs::read(folder.join("schedules.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_slice(&bytes).unwrap();
     let named = cases.into_iter().enumerate();
-    named.map(|(i, case)| Trial::test(format!("schedule_{i}"), move || check(&case))).collect()
+    named
+        .map(|(i, case)| Trial::test(format!("schedule_{i}"), move || check(&case)))
+        .collect()
 }
 
 fn check(case: &Case) -> Result<(), Failed> {
@@ -36,14 +38,22 @@ fn check(case: &Case) -> Result<(), Failed> {
         total,
     };
     if case.lrs.len() as u64 != total || case.teacher_momenta.len() as u64 != total {
-        return Err(format!("{} rates and {} momenta for {total} steps", case.lrs.len(), case.teacher_momenta.len()).into());
+        return Err(format!(
+            "{} rates and {} momenta for {total} steps",
+            case.lrs.len(),
+            case.teacher_momenta.len()
+        )
+        .into());
     }
     for step in 0..total {
         let (lr, expected) = (rate.at(step), case.lrs[step as usize]);
         if (lr - expected).abs() > 1e-12 * expected {
             return Err(format!("step {step}: learning rate {lr}, recorded {expected}").into());
         }
-        let (m, expected) = (momentum(case.teacher_momentum, step, total), case.teacher_momenta[step as usize]);
+        let (m, expected) = (
+            momentum(case.teacher_momentum, step, total),
+            case.teacher_momenta[step as usize],
+        );
         if (m - expected).abs() > 1e-12 {
             return Err(format!("step {step}: momentum {m}, recorded {expected}").into());
         }

@@ -51,7 +51,9 @@ pub fn trials(folder: &Path) -> Vec<Trial> {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         for (kind, suffix) in [(Kind::Double, "f64"), (Kind::Float, "f32")] {
             let (case, path) = (case.clone(), path.clone());
-            trials.push(Trial::test(format!("{name}::{suffix}"), move || check(&case, &path, kind)));
+            trials.push(Trial::test(format!("{name}::{suffix}"), move || {
+                check(&case, &path, kind)
+            }));
         }
     }
     trials
@@ -64,7 +66,10 @@ fn fill(model: &SlotCon) {
         if entry.role != Role::Parameter {
             continue;
         }
-        let name = entry.name.replace("encoder_k", "encoder_q").replace("projector_k", "projector_q");
+        let name = entry
+            .name
+            .replace("encoder_k", "encoder_q")
+            .replace("projector_k", "projector_q");
         let name = name.replace("grouping_k", "grouping_q");
         let shape = entry.tensor.size();
         let count = shape.iter().product::<i64>() as u64;
@@ -78,7 +83,10 @@ fn fill(model: &SlotCon) {
                 () => 0.1 * sym(&name, i),
             })
             .collect();
-        entry.tensor.shallow_clone().copy_(&Tensor::from_slice(&filled).reshape(shape));
+        entry
+            .tensor
+            .shallow_clone()
+            .copy_(&Tensor::from_slice(&filled).reshape(shape));
     }
 }
 
@@ -86,16 +94,29 @@ fn view(case: &Case, step: u64, view: usize, kind: Kind) -> View {
     let batch = case.batch_per_rank as u64;
     let size = case.image_size;
     let name = format!("step{step}.crop{view}");
-    let pixels: Vec<f64> = (0..batch * 3 * (size * size) as u64).map(|i| 2.0 * sym(&name, i)).collect();
+    let pixels: Vec<f64> = (0..batch * 3 * (size * size) as u64)
+        .map(|i| 2.0 * sym(&name, i))
+        .collect();
     let coord = |sample: u64, i: u64| unit(&format!("step{step}.coord{view}"), 4 * sample + i);
     View {
         crops: slotcon_torch::channels_last(
-            &Tensor::from_slice(&pixels).reshape([batch as i64, 3, size, size]).to_kind(kind),
+            &Tensor::from_slice(&pixels)
+                .reshape([batch as i64, 3, size, size])
+                .to_kind(kind),
         ),
         coords: (0..batch)
-            .map(|s| [0.4 * coord(s, 0), 0.4 * coord(s, 1), 0.6 + 0.4 * coord(s, 2), 0.6 + 0.4 * coord(s, 3)])
+            .map(|s| {
+                [
+                    0.4 * coord(s, 0),
+                    0.4 * coord(s, 1),
+                    0.6 + 0.4 * coord(s, 2),
+                    0.6 + 0.4 * coord(s, 3),
+                ]
+            })
             .collect(),
-        flips: (0..batch).map(|s| unit(&format!("step{step}.flag{view}"), s) < 0.5).collect(),
+        flips: (0..batch)
+            .map(|s| unit(&format!("step{step}.flag{view}"), s) < 0.5)
+            .collect(),
     }
 }
 
@@ -117,12 +138,27 @@ impl Tolerance {
     fn of(case: &Case, kind: Kind) -> Self {
         let deep = !matches!(case.arch.as_str(), "resnet18" | "resnet34");
         match kind {
-            Kind::Double => Self { scalar: 1e-7, norm: 1e-7, single: 1e-6, floor: 1e-9 },
+            Kind::Double => Self {
+                scalar: 1e-7,
+                norm: 1e-7,
+                single: 1e-6,
+                floor: 1e-9,
+            },
             // Fifty layers with the fixtures' large weights amplify float32 rounding beyond use: PyTorch itself, in
             // float32 on `step_r50`, is off by 7e-3 in gradient norms and by 1.6 in single values
             // (benches/peers/step.py --check … --dtype float32).
-            _ if deep => Self { scalar: 1e-3, norm: 3e-2, single: f64::INFINITY, floor: 1e-2 },
-            _ => Self { scalar: 1e-3, norm: 1e-3, single: 1e-3, floor: 1e-2 },
+            _ if deep => Self {
+                scalar: 1e-3,
+                norm: 3e-2,
+                single: f64::INFINITY,
+                floor: 1e-2,
+            },
+            _ => Self {
+                scalar: 1e-3,
+                norm: 1e-3,
+                single: 1e-3,
+                floor: 1e-2,
+            },
         }
     }
 }
@@ -150,7 +186,11 @@ impl Comparison<'_> {
         };
         let got = Vec::<f64>::try_from(got.detach().to_kind(Kind::Double).contiguous().view([-1])).unwrap();
         if got.len() < expected.len() {
-            self.wrong.push(format!("{name}: {} values, recorded {}", got.len(), expected.len()));
+            self.wrong.push(format!(
+                "{name}: {} values, recorded {}",
+                got.len(),
+                expected.len()
+            ));
             return;
         }
         for (i, (g, e)) in got.iter().zip(&expected).enumerate() {
@@ -158,7 +198,9 @@ impl Comparison<'_> {
             self.worst = self.worst.max(error);
             self.compared += 1;
             if error.is_nan() || error > tolerance {
-                self.wrong.push(format!("{name}[{i}]: {g:e}, recorded {e:e} (relative {error:.1e})"));
+                self.wrong.push(format!(
+                    "{name}[{i}]: {g:e}, recorded {e:e} (relative {error:.1e})"
+                ));
             }
         }
     }
@@ -167,11 +209,21 @@ impl Comparison<'_> {
 fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
     let bytes = std::fs::read(path.with_extension("safetensors"))?;
     let expected = SafeTensors::deserialize(&bytes)?;
-    let mut all = Comparison { expected, wrong: Vec::new(), worst: 0.0, compared: 0 };
+    let mut all = Comparison {
+        expected,
+        wrong: Vec::new(),
+        worst: 0.0,
+        compared: 0,
+    };
     let precise = kind == Kind::Double;
 
     let tolerance = Tolerance::of(case, kind);
-    let Tolerance { scalar, norm, single, floor } = tolerance;
+    let Tolerance {
+        scalar,
+        norm,
+        single,
+        floor,
+    } = tolerance;
     let arch: Arch = case.arch.parse()?;
     let config = ModelConfig {
         arch,
@@ -179,7 +231,10 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         dim_hidden: case.dim_hidden,
         dim_out: case.dim_out,
         prototypes: case.num_prototypes,
-        temperatures: Temperatures { student: case.student_temp, teacher: case.teacher_temp },
+        temperatures: Temperatures {
+            student: case.student_temp,
+            teacher: case.teacher_temp,
+        },
         center_momentum: case.center_momentum,
         group_loss_weight: case.group_loss_weight,
     };
@@ -190,7 +245,11 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         "sgd" => Algorithm::Sgd,
         other => return Err(format!("unknown optimizer {other}").into()),
     };
-    let config = OptimizerConfig { algorithm, momentum: case.momentum, weight_decay: case.weight_decay };
+    let config = OptimizerConfig {
+        algorithm,
+        momentum: case.momentum,
+        weight_decay: case.weight_decay,
+    };
     let mut optimizer = Optimizer::new(config, model.store());
     let total = case.epochs * case.iters_per_epoch;
     let rate = LearningRate {
@@ -215,21 +274,51 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         }
         if precise && step == 0 {
             for (i, groups) in out.student.iter().enumerate() {
-                let Groups { features, scores, slots, grid } = groups;
-                all.check(&at(&format!("grouping{i}.input")), &map(features, *grid), single, floor);
+                let Groups {
+                    features,
+                    scores,
+                    slots,
+                    grid,
+                } = groups;
+                all.check(
+                    &at(&format!("grouping{i}.input")),
+                    &map(features, *grid),
+                    single,
+                    floor,
+                );
                 all.check(&at(&format!("grouping{i}.slots")), slots, single, floor);
-                all.check(&at(&format!("grouping{i}.scores")), &map(scores, *grid), single, floor);
+                all.check(
+                    &at(&format!("grouping{i}.scores")),
+                    &map(scores, *grid),
+                    single,
+                    floor,
+                );
             }
             for (i, aligned) in out.aligned.iter().enumerate() {
-                all.check(&at(&format!("invaug{i}")), &map(aligned, out.student[0].grid), single, floor);
+                all.check(
+                    &at(&format!("invaug{i}")),
+                    &map(aligned, out.student[0].grid),
+                    single,
+                    floor,
+                );
             }
         }
         for entry in model.store().entries() {
             let grad = entry.tensor.grad();
             if grad.defined() {
-                all.check(&at(&format!("grad_norm.{}", entry.name)), &grad.norm(), norm, floor);
+                all.check(
+                    &at(&format!("grad_norm.{}", entry.name)),
+                    &grad.norm(),
+                    norm,
+                    floor,
+                );
                 if single.is_finite() {
-                    all.check(&at(&format!("grad_head.{}", entry.name)), &head(&grad), single, floor);
+                    all.check(
+                        &at(&format!("grad_head.{}", entry.name)),
+                        &head(&grad),
+                        single,
+                        floor,
+                    );
                 }
             }
         }
@@ -243,20 +332,39 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
                     Role::Counter => {}
                     _ if entry.name == "center" => all.check(&at("center"), &entry.tensor, scalar, floor),
                     _ => {
-                        all.check(&at(&format!("norm.{}", entry.name)), &entry.tensor.norm(), scalar, floor);
-                        all.check(&at(&format!("head.{}", entry.name)), &head(&entry.tensor), single, floor);
+                        all.check(
+                            &at(&format!("norm.{}", entry.name)),
+                            &entry.tensor.norm(),
+                            scalar,
+                            floor,
+                        );
+                        all.check(
+                            &at(&format!("head.{}", entry.name)),
+                            &head(&entry.tensor),
+                            single,
+                            floor,
+                        );
                     }
                 }
             }
         }
     }
-    println!("{} {kind:?}: {} values, largest relative difference {:.1e}", path.display(), all.compared, all.worst);
+    println!(
+        "{} {kind:?}: {} values, largest relative difference {:.1e}",
+        path.display(),
+        all.compared,
+        all.worst
+    );
     if all.wrong.is_empty() {
         return Ok(());
     }
     let count = all.wrong.len();
     all.wrong.truncate(20);
-    Err(format!("{count} differences, the first of them:\n{}", all.wrong.join("\n")).into())
+    Err(format!(
+        "{count} differences, the first of them:\n{}",
+        all.wrong.join("\n")
+    )
+    .into())
 }
 
 /// `[B, h w, C]` as the official `[B, C, h, w]`.

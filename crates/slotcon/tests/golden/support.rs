@@ -34,7 +34,9 @@ pub fn cases(folder: &Path, prefix: &str, suffix: &str) -> Vec<PathBuf> {
 }
 
 fn seed(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// Uniform in [0, 1): value `i` of the stream that belongs to `name`.
@@ -55,10 +57,14 @@ pub fn values(file: &SafeTensors, name: &str) -> Option<Vec<f64>> {
     let view = file.tensor(name).ok()?;
     let bytes = view.data();
     Some(match view.dtype() {
-        Dtype::F64 => bytes.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
-        Dtype::F32 => {
-            bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
-        }
+        Dtype::F64 => bytes
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+            .collect(),
+        Dtype::F32 => bytes
+            .chunks_exact(4)
+            .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+            .collect(),
         other => panic!("{name}: unexpected type {other:?}"),
     })
 }

@@ -1,0 +1,139 @@
+//! `slotcon segment`: masks of photos.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use slotcon::run::device;
+use slotcon_data::picture::{DecodeOptions, decode_rgb};
+use slotcon_data::resize::{Filter, resize};
+use slotcon_data::{Dataset, Layout, Picture};
+use slotcon_eval::{Segmenter, Which, masks};
+
+/// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
+/// number at every pixel) and OUT/NAME.overlay.png to look at, both in the picture's own size.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Checkpoint of a run.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Short side at which the network sees a picture. Twice as many pixels make masks twice as fine, four times as slow;
+    /// far from the size of the training crops the groups get worse.
+    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
+    side: u32,
+    /// Use the network trained by gradient instead of its moving average.
+    #[arg(long)]
+    student: bool,
+    /// Turn pictures as their EXIF orientation says.
+    #[arg(long)]
+    exif_orientation: bool,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// Pictures, or folders of pictures.
+    #[arg(required = true, value_name = "PICTURE|DIR")]
+    pictures: Vec<PathBuf>,
+}
+
+/// Runs the subcommand. A picture that cannot be used is named and passed over; the exit status tells.
+///
+/// # Errors
+/// A checkpoint that cannot be used, a folder that cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let which = if args.student {
+        Which::Student
+    } else {
+        Which::Teacher
+    };
+    let segmenter = Segmenter::open(&args.checkpoint, which, device::parse(&args.device)?)?;
+    let work = list(&args.pictures)?;
+    let bar = ProgressBar::new(work.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} pictures, {eta} left") {
+        bar.set_style(style);
+    }
+    let mut failed = 0usize;
+    for (path, name) in &work {
+        let options = DecodeOptions {
+            exif_orientation: args.exif_orientation,
+            ..DecodeOptions::default()
+        };
+        match decode_rgb(path, &options) {
+            Ok(picture) => {
+                let seen = shrink(&picture, args.side);
+                let ids = segmenter.segment_at(&picture, &seen)?;
+                let place = args.out.join(name);
+                let folder = place.parent().unwrap_or(&args.out);
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
+                let with = |ending: &str| {
+                    let mut name = place.clone().into_os_string();
+                    name.push(ending);
+                    PathBuf::from(name)
+                };
+                masks::write_index_png(&with(".labels.png"), picture.width(), picture.height(), &ids)?;
+                masks::write_overlay(&with(".overlay.png"), &picture, &ids)?;
+            }
+            Err(reason) => {
+                failed += 1;
+                bar.suspend(|| eprintln!("warning: {}: {reason}", path.display()));
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let done = work.len() - failed;
+    eprintln!(
+        "{done} pictures cut into groups, in {}; {failed} could not be used",
+        args.out.display()
+    );
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Every picture with the name of its results: the file name, below the folder that was given.
+fn list(given: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut work = Vec::new();
+    for path in given {
+        if path.is_dir() {
+            let found = Dataset::open(&[path.clone()], Layout::Folder)?;
+            work.extend((0..found.len()).map(|i| {
+                let picture = found.path(i);
+                let name = picture.strip_prefix(path).unwrap_or(&picture).to_path_buf();
+                (picture, name)
+            }));
+        } else {
+            let name = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
+            work.push((path.clone(), name));
+        }
+    }
+    Ok(work
+        .into_iter()
+        .map(|(path, name)| (path, without_root(&name)))
+        .collect())
+}
+
+/// Results stay below the output folder, whatever a link leads to.
+fn without_root(name: &Path) -> PathBuf {
+    name.components()
+        .filter(|c| matches!(c, std::path::Component::Normal(_)))
+        .collect()
+}
+
+/// The picture with its short side at `side`, the long one rounded.
+fn shrink(picture: &Picture, side: u32) -> Picture {
+    let (width, height) = (picture.width(), picture.height());
+    let short = width.min(height);
+    let to = |length: u32| {
+        let exact = f64::from(length) * f64::from(side) / f64::from(short);
+        // An absurdly long picture is squeezed rather than refused.
+        exact.round().clamp(1.0, f64::from(16 * side)) as u32
+    };
+    resize(picture, to(width), to(height), Filter::Bilinear)
+}

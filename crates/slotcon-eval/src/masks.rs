@@ -1,0 +1,92 @@
+//! Label maps as files: index PNGs with a palette, and overlays on the picture.
+
+use std::io::Write;
+use std::path::Path;
+
+use slotcon_data::Picture;
+
+use crate::error::Error;
+
+/// Share of the colour in an overlay.
+const OPACITY: u32 = 128;
+
+/// A colour for every id: hues a golden angle apart, so that neighbours differ, in three brightnesses.
+pub fn colour(id: u16) -> [u8; 3] {
+    let hue = f64::from(id) * 0.618_033_988_749_895 % 1.0 * 6.0;
+    let value = [1.0, 0.75, 0.5][usize::from(id / 7 % 3)];
+    let part = |offset: f64| {
+        let x = (hue + offset) % 6.0;
+        let ramp = (2.0 - (x - 2.0).abs()).clamp(0.0, 1.0);
+        (255.0 * value * (0.15 + 0.85 * ramp)).round() as u8
+    };
+    [part(2.0), part(0.0), part(4.0)]
+}
+
+/// Writes ids as an index PNG: 8 bits with a palette, or 16 bits gray where an id is above 255.
+///
+/// # Errors
+/// What the file system says; nothing half-written stays.
+pub fn write_index_png(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), Error> {
+    let wide = ids.iter().any(|&id| id > 255);
+    let data: Vec<u8> = if wide {
+        ids.iter().flat_map(|id| id.to_be_bytes()).collect()
+    } else {
+        ids.iter().map(|&id| id as u8).collect()
+    };
+    write_png(path, |out| {
+        let mut encoder = png::Encoder::new(out, width, height);
+        if wide {
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(png::BitDepth::Sixteen);
+        } else {
+            encoder.set_color(png::ColorType::Indexed);
+            encoder.set_palette((0..256u16).flat_map(colour).collect::<Vec<u8>>());
+        }
+        encoder.write_header()?.write_image_data(&data)
+    })
+}
+
+/// Writes the picture with each id's colour over it, borders between ids in white.
+///
+/// # Errors
+/// What the file system says; nothing half-written stays.
+pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), Error> {
+    let (width, height) = (picture.width(), picture.height());
+    let row = width as usize;
+    let mut rgb = picture.rgb().to_vec();
+    for (i, pixel) in rgb.chunks_exact_mut(3).enumerate() {
+        let right = (i + 1) % row != 0 && ids[i] != ids[i + 1];
+        let below = i + row < ids.len() && ids[i] != ids[i + row];
+        let over = if right || below { [255; 3] } else { colour(ids[i]) };
+        for (p, c) in pixel.iter_mut().zip(over) {
+            *p = ((u32::from(*p) * (256 - OPACITY) + u32::from(c) * OPACITY) / 256) as u8;
+        }
+    }
+    write_png(path, |out| {
+        let mut encoder = png::Encoder::new(out, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header()?.write_image_data(&rgb)
+    })
+}
+
+/// Encodes into memory, then writes beside the final place and renames.
+fn write_png(
+    path: &Path,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), png::EncodingError>,
+) -> Result<(), Error> {
+    let fail = |source: std::io::Error| Error::Write {
+        path: path.into(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    encode(&mut bytes).map_err(|e| fail(e.into()))?;
+    let unfinished = path.with_extension("unfinished");
+    std::fs::File::create(&unfinished)
+        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(|()| std::fs::rename(&unfinished, path))
+        .map_err(|e| {
+            // The first error is the one that counts.
+            let _ = std::fs::remove_file(&unfinished);
+            fail(e)
+        })
+}
