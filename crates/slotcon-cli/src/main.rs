@@ -1,5 +1,6 @@
 //! The `slotcon` command: one file a subcommand.
 
+mod bench;
 mod demo;
 mod evaluate;
 mod pretrain;
@@ -23,6 +24,7 @@ enum Command {
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match outcome {
         Ok(code) => code,

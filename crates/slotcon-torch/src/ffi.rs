@@ -18,6 +18,10 @@ pub(crate) mod bridge {
         fn autocast_enter(cuda: bool, dtype: i8) -> Result<()>;
         fn autocast_exit(cuda: bool) -> Result<()>;
 
+        include!("memory.h");
+        fn peak_bytes(device: i8) -> Result<i64>;
+        fn reset_peak(device: i8) -> Result<()>;
+
         include!("multi_tensor.h");
         fn find_non_finite(gradients: &[usize], loss: usize, found: usize) -> Result<()>;
         fn optimizer_step(

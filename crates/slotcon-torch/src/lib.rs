@@ -6,8 +6,10 @@ mod autocast;
 mod error;
 mod ffi;
 mod layout;
+mod memory;
 pub mod multi_tensor;
 
 pub use autocast::autocast;
 pub use error::Error;
 pub use layout::channels_last;
+pub use memory::{peak_bytes, reset_peak};

@@ -1,9 +1,12 @@
 //! SlotCon as a whole: one training step from two views to the loss (section 3, algorithm 1).
 
+use std::rc::Rc;
+
 use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Path, ResNet, Role, Store};
 use tch::{Device, Kind, Tensor};
 
 use super::center::update_center;
+use super::clock::Clock;
 use super::group_loss::{Temperatures, group_loss};
 use super::grouping::{Grouping, Groups};
 use super::inverse_augmentation::InverseAugmentation;
@@ -77,6 +80,8 @@ pub struct SlotCon {
     predictor: Mlp,
     center: Tensor,
     average: MovingAverage,
+    /// Where the time of a step goes; off unless a benchmark replaces it.
+    pub clock: Rc<Clock>,
 }
 
 impl SlotCon {
@@ -130,6 +135,7 @@ impl SlotCon {
             predictor,
             center,
             average,
+            clock: Rc::default(),
             store,
         }
     }

@@ -3,6 +3,7 @@
 use slotcon_nn::{Arch, Mlp, MlpConfig, Path, ResNet};
 use tch::{Kind, Tensor};
 
+use super::clock::Clock;
 use super::grouping::{Grouping, Groups};
 
 /// Backbone and projector; the grouping comes last, as in the official order of parameters.
@@ -25,6 +26,9 @@ pub(super) fn projector(path: &Path, arch: Arch, hidden: i64, output: i64) -> Ml
         },
     )
 }
+
+/// Names of the parts of a forward pass in a [`Clock`].
+const PARTS: [&str; 3] = ["backbone", "heads", "grouping"];
 
 /// How a forward pass is run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -66,16 +70,27 @@ impl Network {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Result<Groups, slotcon_torch::Error> {
+        self.forward_timed(pictures, mode, &Clock::default(), PARTS)
+    }
+
+    /// The same, with the time of backbone, projector and grouping under the names of `parts`.
+    pub(super) fn forward_timed(
+        &self,
+        pictures: &Tensor,
+        mode: Mode,
+        clock: &Clock,
+        parts: [&'static str; 3],
+    ) -> Result<Groups, slotcon_torch::Error> {
         let mut grid = (0, 0);
         let features = mode.run(pictures, |x| {
-            let map = self.backbone.forward(x, mode.train);
+            let map = clock.time(parts[0], || self.backbone.forward(x, mode.train));
             let (batch, channels, h, w) = map.size4().unwrap_or_default();
             grid = (h, w);
-            let rows = map.permute([0, 2, 3, 1]).reshape([batch * h * w, channels]);
-            self.projector
-                .forward(&rows, mode.train)
-                .reshape([batch, h * w, -1])
+            clock.time(parts[1], || {
+                let rows = map.permute([0, 2, 3, 1]).reshape([batch * h * w, channels]);
+                self.projector.forward(&rows, mode.train).reshape([batch, h * w, -1])
+            })
         })?;
-        Ok(self.grouping.forward(features, grid))
+        Ok(clock.time(parts[2], || self.grouping.forward(features, grid)))
     }
 }

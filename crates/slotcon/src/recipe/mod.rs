@@ -10,6 +10,7 @@ mod published;
 use serde::{Deserialize, Serialize};
 use slotcon_data::{AugmentConfig, Layout};
 use slotcon_nn::Arch;
+use tch::Kind;
 
 use crate::method::ModelConfig;
 use crate::method::group_loss::Temperatures;
@@ -241,6 +242,15 @@ impl Recipe {
             algorithm,
             momentum: self.optim.momentum,
             weight_decay: self.optim.weight_decay,
+        }
+    }
+
+    /// Number format of convolutions and matrix products; `None`: f32.
+    pub fn half(&self) -> Option<Kind> {
+        match self.run.precision {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Kind::BFloat16),
+            Precision::F16 => Some(Kind::Half),
         }
     }
 }

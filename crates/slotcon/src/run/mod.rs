@@ -4,6 +4,7 @@
 //! metrics stands behind [`observer::Observer`].
 
 pub mod batch;
+pub mod bench;
 pub mod device;
 pub mod directory;
 mod guard;

@@ -298,7 +298,7 @@ impl Trainer {
         let number = self.progress.step;
         let step = self
             .model
-            .forward(&views, self.teacher_momentum(number), self.half())?;
+            .forward(&views, self.teacher_momentum(number), self.recipe.half())?;
         self.optimizer.zero_grad();
         let total = &step.losses.total;
         let skipped = match &mut self.loss_scale {
@@ -368,14 +368,6 @@ impl Trainer {
 
     fn teacher_momentum(&self, step: u64) -> f64 {
         momentum(self.recipe.model.teacher_momentum, step, self.momentum_steps)
-    }
-
-    fn half(&self) -> Option<Kind> {
-        match self.recipe.run.precision {
-            Precision::F32 => None,
-            Precision::Bf16 => Some(Kind::BFloat16),
-            Precision::F16 => Some(Kind::Half),
-        }
     }
 
     fn description(&self) -> String {

@@ -1,0 +1,89 @@
+//! `slotcon bench`: how fast this machine is at it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use slotcon::recipe::Recipe;
+use slotcon::run::bench::bench_step;
+use slotcon::run::device;
+use slotcon_data::Dataset;
+
+/// Measure the speed of this machine.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Step(StepArgs),
+}
+
+/// A whole training step: both views, student and teacher, losses, backward, optimizer, teacher update.
+#[derive(Debug, clap::Args)]
+struct StepArgs {
+    /// A published recipe by name, or a TOML file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "coco-r50-800ep")]
+    recipe: String,
+    /// Change one key of the recipe, e.g. --set optim.batch=8
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+    /// f32, bf16 or f16
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    precision: String,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// Feed it from these pictures; without, the same random pictures are used again and again.
+    #[arg(long, value_name = "DIR")]
+    data: Vec<PathBuf>,
+    /// Steps that are not measured.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    warmup: usize,
+    /// Steps that are.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// One JSON object as the last line of standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A recipe, device or data set that cannot be used.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.what {
+        What::Step(args) => step(args),
+    }
+}
+
+fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
+    let mut settings = args.set.clone();
+    settings.push(format!("run.precision={}", args.precision));
+    let recipe = Recipe::load(&args.recipe, &settings)?;
+    let device = device::parse(&args.device)?;
+    let data = match &args.data[..] {
+        [] => None,
+        roots => Some(Arc::new(Dataset::open(roots, recipe.data.layout)?)),
+    };
+    let times = bench_step(&recipe, device, data, args.warmup, args.steps as usize)?;
+    eprintln!(
+        "{}: median {:.3} s a step, fastest {:.3} s, {:.1} pictures/s, peak {:.0} MiB",
+        device::describe(device),
+        times.median_s,
+        times.min_s,
+        times.pictures_per_second,
+        times.peak_mb
+    );
+    for (name, seconds) in &times.parts_s {
+        eprintln!("  {name:<16} {seconds:.4} s");
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&times)?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
