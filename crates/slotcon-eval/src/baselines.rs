@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 
 use slotcon_data::Picture;
 
-use crate::kmeans::{KMeans, KMeansConfig, KMeansError};
+use crate::kmeans::{Draws, KMeans, KMeansConfig, KMeansError, spread};
 
 /// What k-means sees of a pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,14 +62,11 @@ impl ColourClusters {
             });
         }
         let mut rows = Vec::new();
-        for picture in pictures {
+        for (number, picture) in pictures.into_iter().enumerate() {
             let picture = picture.borrow();
             let pixels = picture.width() as usize * picture.height() as usize;
-            let taken = pixels.min(config.pixels_per_picture);
-            for i in 0..taken {
-                // The middle of stretch i of `taken` equal ones. Shifted from row to row as widths are no multiples of
-                // the stretch, so no column is preferred.
-                let pixel = (2 * i + 1) * pixels / (2 * taken);
+            let mut draws = Draws::new(config.kmeans.seed, number as u64);
+            for pixel in spread(pixels, config.pixels_per_picture, &mut draws) {
                 push(picture, pixel, config.features, &mut rows);
             }
         }

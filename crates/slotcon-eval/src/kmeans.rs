@@ -176,22 +176,22 @@ fn check_rows(rows: &[f32], dimension: usize) -> Result<(), KMeansError> {
     }
 }
 
-/// At most `max_rows` rows, one from each of as many equal stretches.
+/// At most `max_rows` rows, spread over all.
 fn sample(rows: &[f32], dimension: usize, max_rows: usize, seed: u64) -> Vec<f32> {
-    let n = rows.len() / dimension;
-    if n <= max_rows {
-        return rows.to_vec();
-    }
     let mut draws = Draws::new(seed, 0);
-    let stretch = n as f64 / max_rows as f64;
-    (0..max_rows)
-        .flat_map(|i| {
-            let row = ((i as f64 + draws.unit()) * stretch) as usize;
-            let start = row.min(n - 1) * dimension;
-            &rows[start..start + dimension]
-        })
+    spread(rows.len() / dimension, max_rows, &mut draws)
+        .flat_map(|row| &rows[row * dimension..(row + 1) * dimension])
         .copied()
         .collect()
+}
+
+/// At most `most` of the indices below `n`: all, or one drawn from each of `most` equal stretches.
+pub(crate) fn spread(n: usize, most: usize, draws: &mut Draws) -> impl Iterator<Item = usize> {
+    let stretch = n as f64 / most as f64;
+    (0..n.min(most)).map(move |i| match n <= most {
+        true => i,
+        false => (((i as f64 + draws.unit()) * stretch) as usize).min(n - 1),
+    })
 }
 
 /// k-means++ (Arthur and Vassilvitskii, 2007): every next seed is a row drawn with a probability that grows with its
@@ -371,12 +371,12 @@ fn last(inertias: &[f64]) -> f64 {
 }
 
 /// Random numbers as a function of (seed, stream, position): splitmix64.
-struct Draws {
+pub(crate) struct Draws {
     state: u64,
 }
 
 impl Draws {
-    fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         Self {
             state: mix(seed ^ mix(stream)),
         }
