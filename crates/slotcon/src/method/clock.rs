@@ -15,7 +15,10 @@ pub struct Clock {
 impl Clock {
     /// One that measures on `device`.
     pub fn on(device: Device) -> Self {
-        Self { device: Some(device), parts: RefCell::default() }
+        Self {
+            device: Some(device),
+            parts: RefCell::default(),
+        }
     }
 
     /// Runs `f` as part of `name`. Parts do not nest.

@@ -88,7 +88,9 @@ impl Network {
             grid = (h, w);
             clock.time(parts[1], || {
                 let rows = map.permute([0, 2, 3, 1]).reshape([batch * h * w, channels]);
-                self.projector.forward(&rows, mode.train).reshape([batch, h * w, -1])
+                self.projector
+                    .forward(&rows, mode.train)
+                    .reshape([batch, h * w, -1])
             })
         })?;
         Ok(clock.time(parts[2], || self.grouping.forward(features, grid)))

@@ -68,7 +68,10 @@ pub fn bench_step(
         bench.step()?;
     }
     let parts = bench.model.clock.take();
-    let parts_s = parts.into_iter().map(|(name, time)| (name, time.as_secs_f64() / steps as f64)).collect();
+    let parts_s = parts
+        .into_iter()
+        .map(|(name, time)| (name, time.as_secs_f64() / steps as f64))
+        .collect();
     Ok(StepTimes {
         median_s,
         min_s: times[0],
@@ -109,7 +112,14 @@ impl Bench {
             coords: vec![[0.1, 0.2, 0.8, 0.9]; batch],
             flips: (0..batch).map(|b| b % 2 == i).collect(),
         });
-        Ok(Self { recipe: recipe.clone(), device, model, optimizer, loader: loader.transpose()?, fixed })
+        Ok(Self {
+            recipe: recipe.clone(),
+            device,
+            model,
+            optimizer,
+            loader: loader.transpose()?,
+            fixed,
+        })
     }
 
     /// One whole step, as the training loop does it, and the wait for its end.
