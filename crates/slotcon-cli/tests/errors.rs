@@ -1,5 +1,7 @@
 //! What goes wrong on real machines: bad pictures, full disks, vanished folders, files that are something else.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod common;
 
 use std::fs;

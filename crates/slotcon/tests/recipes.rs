@@ -1,5 +1,7 @@
 //! Recipes: published ones load, settings override, mistakes are named with what would be right.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 use slotcon::recipe::{OptimizerName, PUBLISHED, Precision, Recipe};
 
 fn load(name: &str, settings: &[&str]) -> Result<Recipe, String> {

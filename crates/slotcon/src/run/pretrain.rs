@@ -244,7 +244,7 @@ impl Trainer {
             };
             let done = self.progress.step;
             observers.stepped(done, total);
-            if done % run.log_every == 0 || done == total {
+            if done.is_multiple_of(run.log_every) || done == total {
                 let seconds = since.elapsed().as_secs_f64();
                 let pictures = ((done - logged_step) * self.recipe.optim.batch as u64) as f64;
                 (since, logged_step) = (Instant::now(), done);
@@ -257,7 +257,7 @@ impl Trainer {
                 }
                 last = Some(metrics);
             }
-            if run.save_every > 0 && done % run.save_every == 0 && done < total && self.sound() {
+            if run.save_every > 0 && done.is_multiple_of(run.save_every) && done < total && self.sound() {
                 self.save(directory)?;
                 saved = Some(done);
             }

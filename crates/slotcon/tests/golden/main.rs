@@ -1,5 +1,7 @@
 //! The official implementation's golden values: every case that the fixtures folder holds.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod schedules;
 mod steps;
 mod support;
