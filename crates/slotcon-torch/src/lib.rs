@@ -1,4 +1,4 @@
-//! What libtorch has and tch does not: [`autocast`], steps over many tensors at once ([`multi_tensor`]), layouts.
+//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]), layouts.
 //!
 //! All C++ and `unsafe` of the project is in this crate.
 
