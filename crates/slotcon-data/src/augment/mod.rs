@@ -1,4 +1,4 @@
-//! Two views of one picture: what is drawn at random ([`draw`]) apart from what is then done to the pixels ([`apply`]).
+//! Two views of one picture: what is drawn at random ([`plan_pair`]) apart from what is then done to the pixels ([`make_view`]).
 //!
 //! The order of things is the official one: crop and resize (bicubic), mirror, colour jitter in random order, gray,
 //! blur, solarize. Views leave as bytes; whoever trains normalises them.
