@@ -17,6 +17,7 @@ pub mod resize;
 pub mod rng;
 pub mod sampler;
 pub mod scenes;
+mod simd;
 pub mod source;
 
 pub use augment::{Augment, AugmentConfig, ViewAugment};

@@ -146,7 +146,7 @@ fn decode(bytes: &[u8], options: &DecodeOptions, buffer: Vec<u8>) -> Result<Pict
         return Err(PictureError::Empty);
     }
     let (picture, orientation) = match Format::of(bytes).ok_or(PictureError::UnknownFormat)? {
-        Format::Jpeg => jpeg::decode(bytes, options, buffer)?,
+        Format::Jpeg => jpeg::decode(bytes, options, buffer, &mut Default::default())?,
         format => other::decode(bytes, format, options)?,
     };
     Ok(if options.exif_orientation {
