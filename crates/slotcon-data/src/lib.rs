@@ -8,6 +8,7 @@
 //! All randomness is a function of (seed, epoch, sample), see [`rng`].
 
 pub mod augment;
+pub mod bench;
 pub mod error;
 pub mod geometry;
 pub mod labels;

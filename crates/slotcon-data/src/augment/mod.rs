@@ -8,9 +8,10 @@ pub mod blur;
 pub mod color;
 mod config;
 mod draw;
-pub mod hue;
+mod hue;
 
 pub use apply::{Workspace, make_view};
+pub(crate) use apply::{blur_and_solarize, change_colours, crop_and_resize};
 pub use config::{AugmentConfig, ColorJitter, ViewAugment};
 pub use draw::{Jitter, JitterOp, PairPlan, ViewPlan, plan_pair};
 

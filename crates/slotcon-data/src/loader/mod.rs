@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 
 pub use batch::{BadPicture, PairedBatch, PixelBuffer, ViewBatch};
 pub use config::LoaderConfig;
+pub(crate) use sample::{SampleMaker, Stage};
 
 use crate::augment::{Augment, AugmentConfig};
 use crate::error::{Error, Result};
