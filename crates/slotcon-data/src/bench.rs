@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::augment::{Augment, AugmentConfig};
 use crate::error::{Error, Result};
 use crate::geometry::CropBox;
-use crate::loader::{Loader, LoaderConfig, SampleMaker, Stage};
+use crate::loader::{Loader, LoaderConfig, Reader, SampleMaker, Stage};
 use crate::picture::Decoder;
 use crate::rng::{Purpose, Stream};
 use crate::source::Dataset;
@@ -164,9 +164,10 @@ fn whole(width: u32, height: u32) -> ((), CropBox) {
 }
 
 /// Times the stages of `count` pictures on this thread.
-fn stages(dataset: &Dataset, augment: &AugmentConfig, count: usize) -> Result<Stages> {
+fn stages(dataset: &Arc<Dataset>, augment: &AugmentConfig, count: usize) -> Result<Stages> {
     let augment = Augment::new(augment.clone())?;
     let mut maker = SampleMaker::new(&augment);
+    let mut reader = Reader::new(Arc::clone(dataset), Duration::ZERO);
     let (mut decoder, mut bytes) = (Decoder::default(), Vec::new());
     let bytes_of_view = augment.view_bytes();
     const BATCH: usize = 16;
@@ -183,7 +184,7 @@ fn stages(dataset: &Dataset, augment: &AugmentConfig, count: usize) -> Result<St
             us
         };
         let mut random = Stream::new(0, 0, i as u64, Purpose::Augment, 0);
-        let made = maker.try_one(dataset, &augment, i as u32, &mut random, |stage| {
+        let made = maker.try_one(&mut reader, &augment, i as u32, &mut random, |stage| {
             let time = match stage {
                 Stage::Read => &mut times.read,
                 Stage::Decode => &mut times.decode,

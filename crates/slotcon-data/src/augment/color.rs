@@ -65,9 +65,9 @@ impl Block {
     #[inline(always)]
     fn luma(&self) -> [i32; LANES] {
         let mut luma = [0; LANES];
-        for i in 0..LANES {
+        for (i, luma) in luma.iter_mut().enumerate() {
             let (r, g, b) = (whole(self.r[i]), whole(self.g[i]), whole(self.b[i]));
-            luma[i] = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
+            *luma = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
         }
         luma
     }
@@ -150,6 +150,9 @@ fn byte(value: f32) -> u8 {
 /// Makes the changes one after the other.
 pub fn apply(rgb: &mut [u8], changes: &[Change]) {
     let is_contrast = |c: &Change| matches!(c, Change::Jitter(JitterOp::Contrast(_)));
+    if changes.is_empty() {
+        return;
+    }
     let Some(at) = changes.iter().position(is_contrast) else {
         run(rgb, changes, 0.0, false);
         return;
@@ -157,16 +160,16 @@ pub fn apply(rgb: &mut [u8], changes: &[Change]) {
     // The mean is that of the picture as contrast finds it.
     let sum = run(rgb, &changes[..at], 0.0, true);
     let mean = (sum as f64 / (rgb.len() / 3).max(1) as f64 + 0.5).floor() as f32;
-    let contrast = std::slice::from_ref(&changes[at]);
-    run(rgb, contrast, mean, false);
-    apply(rgb, &changes[at + 1..]);
+    let end = changes[at + 1..]
+        .iter()
+        .position(is_contrast)
+        .map_or(changes.len(), |next| at + 1 + next);
+    run(rgb, &changes[at..end], mean, false);
+    apply(rgb, &changes[end..]);
 }
 
 /// Makes changes of which at most the first is contrast; gives the sum of the gray values if asked to.
 fn run(rgb: &mut [u8], changes: &[Change], mean: f32, count: bool) -> u64 {
-    if changes.is_empty() && !count {
-        return 0;
-    }
     dispatch(
         #[inline(always)]
         || {

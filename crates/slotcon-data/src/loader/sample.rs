@@ -3,13 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::batch::BadPicture;
+use super::reader::Reader;
 use crate::augment::{
     Augment, PairPlan, Workspace, blur_and_solarize, change_colours, crop_and_resize, plan_pair,
 };
 use crate::error::PictureError;
 use crate::picture::{Decoder, panic_text};
 use crate::rng::{Purpose, Stream};
-use crate::source::Dataset;
 
 /// How many pictures are tried in the place of one.
 const REPLACEMENTS: u32 = 100;
@@ -57,7 +57,7 @@ impl SampleMaker {
     /// Makes the views of picture `index` in `epoch`, or of the first replacement that can be used.
     pub(super) fn make(
         &mut self,
-        dataset: &Dataset,
+        reader: &mut Reader,
         augment: &Augment,
         seed: u64,
         epoch: u64,
@@ -68,11 +68,11 @@ impl SampleMaker {
             let chosen = match attempt {
                 0 => index,
                 _ => Stream::new(seed, epoch, index.into(), Purpose::Replace, attempt)
-                    .below(dataset.len() as u64) as u32,
+                    .below(reader.dataset().len() as u64) as u32,
             };
             let mut random = Stream::new(seed, epoch, index.into(), Purpose::Augment, attempt);
             let tried = catch_unwind(AssertUnwindSafe(|| {
-                self.try_one(dataset, augment, chosen, &mut random, |_| ())
+                self.try_one(reader, augment, chosen, &mut random, |_| ())
             }));
             let tried = tried.unwrap_or_else(|cause| {
                 // Half-done work is not built upon.
@@ -88,7 +88,7 @@ impl SampleMaker {
                 }
                 Err(reason) => bad.push(BadPicture {
                     index: chosen,
-                    path: dataset.path(chosen as usize),
+                    path: reader.dataset().path(chosen as usize),
                     reason: reason.to_string(),
                 }),
             }
@@ -99,15 +99,25 @@ impl SampleMaker {
     /// Makes the views of one picture; `done` hears of every stage that is over.
     pub(crate) fn try_one(
         &mut self,
-        dataset: &Dataset,
+        reader: &mut Reader,
         augment: &Augment,
         index: u32,
         random: &mut Stream,
         mut done: impl FnMut(Stage),
     ) -> Result<PairPlan, PictureError> {
-        let config = augment.config();
-        dataset.read(index as usize, &mut self.bytes)?;
+        reader.read(index as usize, &mut self.bytes)?;
         done(Stage::Read);
+        self.make_views(augment, random, done)
+    }
+
+    /// Makes the views of the file in `bytes`.
+    fn make_views(
+        &mut self,
+        augment: &Augment,
+        random: &mut Stream,
+        mut done: impl FnMut(Stage),
+    ) -> Result<PairPlan, PictureError> {
+        let config = augment.config();
         // Only what the two crops show needs to be decoded.
         let part = self
             .decoder
@@ -136,4 +146,19 @@ impl SampleMaker {
         }
         Ok(part.plan)
     }
+}
+
+/// Makes the two views of one picture from the bytes of its file, the way the loader does.
+///
+/// # Errors
+/// When the bytes hold no whole picture, or one with too many pixels.
+pub fn make_pair(
+    bytes: &[u8],
+    augment: &Augment,
+    random: &mut Stream,
+) -> Result<(PairPlan, [Vec<u8>; 2]), PictureError> {
+    let mut maker = SampleMaker::new(augment);
+    maker.bytes.extend_from_slice(bytes);
+    let plan = maker.make_views(augment, random, |_| ())?;
+    Ok((plan, maker.views))
 }

@@ -240,3 +240,52 @@ pub(crate) fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or("no reason given")
         .to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, Stream};
+
+    #[test]
+    fn parts_equal_the_same_parts_of_the_whole() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+        let options = DecodeOptions::default();
+        let mut random = Stream::new(2, 0, 0, Purpose::Scene, 0);
+        let mut partial = 0;
+        let mut decoder = Decoder::default();
+        for name in [
+            "444.jpg",
+            "422.jpg",
+            "420.jpg",
+            "411.jpg",
+            "gray.jpg",
+            "restart.jpg",
+            "progressive.jpg",
+            "1x1.jpg",
+            "rgb.png",
+        ] {
+            let bytes = std::fs::read(folder.join(name)).unwrap();
+            let whole = decode_rgb_bytes(&bytes, &options).unwrap();
+            for _ in 0..200 {
+                let mut span = |n: u32| {
+                    let from = random.below(u64::from(n)) as u32;
+                    (from, 1 + random.below(u64::from(n - from)) as u32)
+                };
+                let ((left, width), (top, height)) = (span(whole.width), span(whole.height));
+                let wanted = CropBox {
+                    top,
+                    left,
+                    height,
+                    width,
+                };
+                let part = decoder
+                    .decode_part(&bytes, &options, |_, _| ((), wanted))
+                    .unwrap();
+                partial += usize::from(decoder.picture.rgb.len() < whole.rgb.len());
+                let got = decoder.picture.cut(&wanted.seen_from(part.top, part.left));
+                assert_eq!(got, whole.cut(&wanted), "{name} {wanted:?}");
+            }
+        }
+        assert!(partial > 900, "only {partial} parts were decoded as parts");
+    }
+}

@@ -194,14 +194,14 @@ pub(super) fn read_block(
     // Means have no zeros before them: whatever the fast table knows whole is the difference.
     if entry >> 16 != 0 && entry & 0xff00 == 0 {
         bits.skip(entry & 0xff);
-        *before += (entry as i32) >> 16;
+        *before = before.wrapping_add((entry as i32) >> 16);
     } else {
         let size = u32::from(mean.symbol(entry, bits)?);
         if size > 11 {
             return None;
         }
         if size > 0 {
-            *before += extend(bits.take(size), size);
+            *before = before.wrapping_add(extend(bits.take(size), size));
         }
     }
     block[0] = *before as i16;
