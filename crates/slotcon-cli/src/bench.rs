@@ -90,7 +90,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
     let dataset = Arc::new(Dataset::open(&args.data, recipe.data.layout)?);
-    let config = BenchConfig { threads: args.threads, seconds: args.seconds, ..BenchConfig::default() };
+    let config = BenchConfig {
+        threads: args.threads,
+        seconds: args.seconds,
+        ..BenchConfig::default()
+    };
     let report = slotcon_data::bench::run(&dataset, &recipe.data.augment, &config)?;
     eprintln!(
         "{} threads, {} pictures: {:.1} pictures/s, {:.1} decoded alone, peak {:.0} MB",

@@ -35,13 +35,19 @@ pub struct Args {
     json: bool,
 }
 
-const STEPS: u64 = 300;
+const STEPS: u64 = 240;
 const TRAIN: u64 = 480;
 const HELD_OUT: u64 = 60;
 /// Side of a scene in pixels.
 const SIZE: u32 = 160;
 /// What differs from the recipe `small`, for little data and few steps.
-const SETTINGS: [&str; 3] = ["data.image_size=96", "model.prototypes=14", "optim.batch=16"];
+const SETTINGS: [&str; 5] = [
+    "data.image_size=96",
+    "data.max_scale=0.6",
+    "model.prototypes=14",
+    "model.teacher_temp=0.06",
+    "optim.batch=16",
+];
 
 /// The recipe of the demo. The scenes' classes share their colours, so colour is varied more than photos bear.
 fn recipe(args: &Args) -> anyhow::Result<Recipe> {
