@@ -29,6 +29,7 @@ enum Command {
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(complain));
+    slotcon_torch::keep_freed_memory();
     let outcome = match Cli::parse().command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Demo(args) => demo::run(&args),
