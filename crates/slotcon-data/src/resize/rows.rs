@@ -15,9 +15,15 @@ fn to_byte(sum: i32) -> u8 {
 #[inline(always)]
 pub(super) fn mix_rows(rows: &[u8], stride: usize, weights: &[i32], out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        let done = avx2::mix_rows(simd, rows, stride, weights, out);
-        return mix_rows_from(done, rows, stride, weights, out);
+    {
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            let done = avx512::mix_rows(simd, rows, stride, weights, out);
+            return mix_rows_from(done, rows, stride, weights, out);
+        }
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let done = avx2::mix_rows(simd, rows, stride, weights, out);
+            return mix_rows_from(done, rows, stride, weights, out);
+        }
     }
     mix_rows_from(0, rows, stride, weights, out);
 }
@@ -102,6 +108,12 @@ mod avx2 {
     /// Old pixels that are weighed at once.
     const TAPS: usize = 4;
 
+    /// Bytes within which the old pixels of four new ones begin where these are made together; what one of them reads
+    /// at most; and all that four may read.
+    const CLOSE: usize = 64;
+    const REACH: usize = 3 * TAPS * 3 + 4;
+    const WINDOW: usize = CLOSE + REACH;
+
     /// The weights as the instructions want them.
     #[derive(Clone, Debug, Default)]
     pub(super) struct Packed {
@@ -112,6 +124,8 @@ mod avx2 {
         parts: Vec<[[i16; 16]; 2]>,
         /// How many fours every new pixel has.
         steps: usize,
+        /// Whether any four new pixels beside each other have old ones that begin within `CLOSE` bytes.
+        close: bool,
         pub(super) reach: usize,
     }
 
@@ -142,6 +156,7 @@ mod avx2 {
                     self.parts.push([spread(&high), spread(&low)]);
                 }
             }
+            self.close = self.starts.windows(4).all(|four| four[3] - four[0] < CLOSE);
         }
     }
 
@@ -202,21 +217,44 @@ mod avx2 {
     #[inline(always)]
     fn run_steps<const STEPS: usize>(simd: V3, packed: &Packed, row: &[u8], mirror: bool, out: &mut [u8]) {
         let steps = if STEPS == 0 { packed.steps } else { STEPS };
-        let pixels = packed.starts.iter().zip(packed.parts.chunks_exact(steps));
-        if mirror {
-            for ((&start, parts), out) in pixels.zip(out.rchunks_exact_mut(3)) {
-                out.copy_from_slice(&pixel(simd, parts, &row[start..start + steps * TAPS * 3 + 4]));
-            }
-        } else {
-            for ((&start, parts), out) in pixels.zip(out.chunks_exact_mut(3)) {
-                out.copy_from_slice(&pixel(simd, parts, &row[start..start + steps * TAPS * 3 + 4]));
-            }
+        let mut x = 0;
+        // Four at a time where the old pixels of four lie close together.
+        while STEPS != 0 && packed.close && x + 4 <= packed.starts.len() {
+            let base = packed.starts[x];
+            let Some(window) = row.get(base..).and_then(|row| row.first_chunk::<WINDOW>()) else {
+                break;
+            };
+            let place = |i: usize| (packed.starts[x + i] - base) % CLOSE;
+            let places = [place(0), place(1), place(2), place(3)];
+            let parts = &packed.parts[x * STEPS..(x + 4) * STEPS];
+            let a = weigh(simd, &parts[..STEPS], &window[places[0]..places[0] + REACH]);
+            let b = weigh(
+                simd,
+                &parts[STEPS..2 * STEPS],
+                &window[places[1]..places[1] + REACH],
+            );
+            let c = weigh(
+                simd,
+                &parts[2 * STEPS..3 * STEPS],
+                &window[places[2]..places[2] + REACH],
+            );
+            let d = weigh(simd, &parts[3 * STEPS..], &window[places[3]..places[3] + REACH]);
+            let first = if mirror { packed.starts.len() - x - 4 } else { x };
+            out[first * 3..first * 3 + 12].copy_from_slice(&four_pixels(simd, [a, b, c, d], mirror));
+            x += 4;
+        }
+        for (x, &start) in packed.starts.iter().enumerate().skip(x) {
+            let parts = &packed.parts[x * steps..(x + 1) * steps];
+            let sum = weigh(simd, parts, &row[start..start + steps * TAPS * 3 + 4]);
+            let x = if mirror { packed.starts.len() - 1 - x } else { x };
+            out[x * 3..x * 3 + 3].copy_from_slice(&one_pixel(simd, sum));
         }
     }
 
-    /// One new pixel.
+    /// The weighted sums of one new pixel: one half of the result for the first, one for the second two of each four old
+    /// pixels.
     #[inline(always)]
-    fn pixel(simd: V3, parts: &[[[i16; 16]; 2]], old: &[u8]) -> [u8; 3] {
+    fn weigh(simd: V3, parts: &[[[i16; 16]; 2]], old: &[u8]) -> __m256i {
         // From four RGB pixels to pairs of the same colour, two pixels in each half, widened by zeros (-1).
         let pairs = cast::<[i8; 32], __m256i>([
             0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, 6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11,
@@ -233,17 +271,106 @@ mod avx2 {
             high = i._mm256_add_epi32(high, i._mm256_madd_epi16(values, cast(*upper)));
             low = i._mm256_add_epi32(low, i._mm256_madd_epi16(values, cast(*lower)));
         }
-        let sum = i._mm256_add_epi32(i._mm256_slli_epi32::<{ LOW_BITS as i32 }>(high), low);
+        i._mm256_add_epi32(i._mm256_slli_epi32::<{ LOW_BITS as i32 }>(high), low)
+    }
+
+    #[inline(always)]
+    fn one_pixel(simd: V3, sum: __m256i) -> [u8; 3] {
+        let (i, s) = (simd.avx2, simd.sse2);
         let (a, b) = (
             simd.avx._mm256_castsi256_si128(sum),
             i._mm256_extracti128_si256::<1>(sum),
         );
-        let s = simd.sse2;
         let sum = s._mm_add_epi32(s._mm_add_epi32(a, b), cast([HALF; 4]));
         let grey = s._mm_srai_epi32::<{ WEIGHT_BITS as i32 }>(sum);
         let words = s._mm_packs_epi32(grey, grey);
         let bytes: [u8; 16] = cast(s._mm_packus_epi16(words, words));
         [bytes[0], bytes[1], bytes[2]]
+    }
+
+    #[inline(always)]
+    fn four_pixels(simd: V3, [a, b, c, d]: [__m256i; 4], mirror: bool) -> [u8; 12] {
+        let i = simd.avx2;
+        let (ab, cd) = (
+            grey(simd, add_halves(simd, a, b)),
+            grey(simd, add_halves(simd, c, d)),
+        );
+        // a and c in the lower, b and d in the upper half.
+        let words = i._mm256_packs_epi32(ab, cd);
+        let bytes = i._mm256_packus_epi16(words, words);
+        let order: [i32; 8] = if mirror {
+            [5, 1, 4, 0, 0, 0, 0, 0]
+        } else {
+            [0, 4, 1, 5, 0, 0, 0, 0]
+        };
+        let pixels = i._mm256_permutevar8x32_epi32(bytes, cast(order));
+        // Four bytes a pixel to three.
+        let close_up = cast::<[i8; 16], __m128i>([0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1]);
+        let pixels = simd
+            .ssse3
+            ._mm_shuffle_epi8(simd.avx._mm256_castsi256_si128(pixels), close_up);
+        let bytes: [u8; 16] = cast(pixels);
+        let mut twelve = [0; 12];
+        twelve.copy_from_slice(&bytes[..12]);
+        twelve
+    }
+
+    /// The two halves of both added, and half a grey level.
+    #[inline(always)]
+    fn add_halves(simd: V3, a: __m256i, b: __m256i) -> __m256i {
+        let i = simd.avx2;
+        let lower = i._mm256_permute2x128_si256::<0x20>(a, b);
+        let upper = i._mm256_permute2x128_si256::<0x31>(a, b);
+        i._mm256_add_epi32(i._mm256_add_epi32(lower, upper), cast([HALF; 8]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::__m512i;
+
+    use pulp::bytemuck::cast;
+    use pulp::x86::V4;
+
+    use super::{HALF, WEIGHT_BITS};
+
+    /// Mixes as many values as fit into whole registers, and gives how many these are.
+    #[inline(always)]
+    pub(super) fn mix_rows(simd: V4, rows: &[u8], stride: usize, weights: &[i32], out: &mut [u8]) -> usize {
+        const LANES: usize = 32;
+        let i = simd.avx512f;
+        let mut done = 0;
+        for out in out.chunks_exact_mut(LANES) {
+            let start = cast::<[i32; 16], __m512i>([HALF; 16]);
+            let [mut a, mut b] = [start; 2];
+            let mut at = done;
+            for &weight in weights {
+                let row = &rows[at..at + LANES];
+                let weight = cast::<[i32; 16], __m512i>([weight; 16]);
+                a = i._mm512_add_epi32(a, i._mm512_mullo_epi32(sixteen(simd, &row[..16]), weight));
+                b = i._mm512_add_epi32(b, i._mm512_mullo_epi32(sixteen(simd, &row[16..]), weight));
+                at += stride;
+            }
+            out[..16].copy_from_slice(&bytes(simd, a));
+            out[16..].copy_from_slice(&bytes(simd, b));
+            done += LANES;
+        }
+        done
+    }
+
+    #[inline(always)]
+    fn sixteen(simd: V4, bytes: &[u8]) -> __m512i {
+        let mut sixteen = [0u8; 16];
+        sixteen.copy_from_slice(bytes);
+        simd.avx512f._mm512_cvtepu8_epi32(cast(sixteen))
+    }
+
+    #[inline(always)]
+    fn bytes(simd: V4, sum: __m512i) -> [u8; 16] {
+        let i = simd.avx512f;
+        let grey = i._mm512_srai_epi32::<{ WEIGHT_BITS }>(sum);
+        let positive = i._mm512_max_epi32(grey, cast([0i32; 16]));
+        cast(i._mm512_cvtusepi32_epi8(positive))
     }
 }
 
