@@ -3,7 +3,7 @@
 
     python3 benches/peers/data.py --data FOLDER_OF_PHOTOS [--rounds 5] [--ours "COMMAND"]
 
-Installs Pillow and torchvision into .venv/peers on first use. Both sides take turns on the same photos, each on one core:
+Installs Pillow and torchvision into .venv/peers on first use (SLOTCON_PEERS_HERE=1 takes the running Python as it is). Both sides take turns on the same photos, each on one core:
 one round of theirs, one of ours, and so on; the medians and their ratio are what counts. `--ours` is any command that takes
 `--data FOLDER --threads N --json` and prints one JSON object with `pictures_per_second` on its last line.
 """
