@@ -258,6 +258,7 @@ mod tests {
             "422.jpg",
             "420.jpg",
             "411.jpg",
+            "440.jpg",
             "gray.jpg",
             "restart.jpg",
             "progressive.jpg",
