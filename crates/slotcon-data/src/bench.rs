@@ -10,7 +10,7 @@ use crate::augment::{Augment, AugmentConfig};
 use crate::error::{Error, Result};
 use crate::geometry::CropBox;
 use crate::loader::{Loader, LoaderConfig, Reader, SampleMaker, Stage};
-use crate::picture::Decoder;
+use crate::picture::{self, Decoder};
 use crate::rng::{Purpose, Stream};
 use crate::source::Dataset;
 
@@ -162,16 +162,8 @@ fn decode_for(
     (done, start.elapsed().as_secs_f64())
 }
 
-fn whole(width: u32, height: u32) -> ((), CropBox) {
-    (
-        (),
-        CropBox {
-            top: 0,
-            left: 0,
-            height,
-            width,
-        },
-    )
+fn whole(width: u32, height: u32) -> ((), [CropBox; 2]) {
+    ((), [picture::whole(width, height); 2])
 }
 
 /// Times the stages of `count` pictures on this thread.
