@@ -3,7 +3,7 @@
 
     python3 benches/peers/data.py --data FOLDER_OF_PHOTOS [--rounds 5] [--ours "COMMAND"]
 
-Installs Pillow and torchvision into .venv/peers on first use. Both sides take turns on the same photos, each on one core:
+Installs Pillow and torchvision into .venv/peers on first use (SLOTCON_PEERS_HERE=1 takes the running Python as it is). Both sides take turns on the same photos, each on one core:
 one round of theirs, one of ours, and so on; the medians and their ratio are what counts. `--ours` is any command that takes
 `--data FOLDER --threads N --json` and prints one JSON object with `pictures_per_second` on its last line.
 """
@@ -105,6 +105,15 @@ def rate(work, paths, seconds):
                 return done / (time.perf_counter() - start)
 
 
+def cpu_rate(work, paths, seconds):
+    """Pictures a second of processor time, which other programs on the machine disturb less."""
+    done, start, cpu = 0, time.perf_counter(), time.thread_time()
+    while time.perf_counter() - start < seconds:
+        work(paths[done % len(paths)])
+        done += 1
+    return done / (time.thread_time() - cpu)
+
+
 def ours(command, data, threads):
     arguments = [*shlex.split(command), "--data", str(data), "--threads", str(threads), "--json"]
     shown = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -133,12 +142,17 @@ def main():
     rows = []
     for number in range(options.rounds):
         mine = ours(options.ours, options.data, 1)
+        two = ours(options.ours, options.data, 2)
         row = {
             "official": rate(pair, paths, options.seconds),
+            "official_cpu": cpu_rate(pair, paths, options.seconds),
             "pillow_decode": rate(decode, paths, options.seconds / 2),
             "ours": mine["pictures_per_second"],
             "ours_decode": mine["decode_only_pictures_per_second"],
-            "ours_2_threads": ours(options.ours, options.data, 2)["pictures_per_second"],
+            "ours_cpu": mine["pictures_per_cpu_second"],
+            "ours_decode_cpu": mine["decode_only_pictures_per_cpu_second"],
+            "ours_2_threads": two["pictures_per_second"],
+            "ours_2_threads_cpu": two["pictures_per_cpu_second"],
         }
         rows.append(row)
         shown = ", ".join(f"{name} {value:.0f}" for name, value in row.items())
@@ -151,6 +165,9 @@ def main():
         "ours_to_official": round(ratio("ours", "official"), 2),
         "ours_to_own_decode": round(ratio("ours", "ours_decode"), 3),
         "two_threads_to_one": round(ratio("ours_2_threads", "ours"), 2),
+        "ours_to_official_cpu": round(ratio("ours_cpu", "official_cpu"), 2),
+        "ours_to_own_decode_cpu": round(ratio("ours_cpu", "ours_decode_cpu"), 3),
+        "cpu_per_picture_1_to_2_threads": round(ratio("ours_2_threads_cpu", "ours_cpu"), 3),
         "rounds": options.rounds,
     }
     if options.json:

@@ -4,8 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
+use slotcon_data::loader::make_pair;
 use slotcon_data::picture::{DecodeOptions, decode_rgb, decode_rgb_bytes};
-use slotcon_data::{Picture, PictureError};
+use slotcon_data::rng::{Purpose, Stream};
+use slotcon_data::{Augment, AugmentConfig, Picture, PictureError};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures")
@@ -40,11 +42,15 @@ fn formats_decode_as_pillow_decodes_them() {
                 failed.push(format!("{name}: {}x{}", got.width(), got.height()));
             }
             Ok(got) => {
-                // Lossless formats leave no room; decoders of the others round in their own ways.
+                // Lossless formats leave no room; decoders of some others round in their own ways.
                 let lossy = name.ends_with(".jpg") || name == "lossy.webp";
                 let (most, mean) = gaps(&got, &want);
                 println!("{name}: largest difference {most}, mean {mean:.3}");
-                let allowed = if lossy { (4, 0.4) } else { (0, 0.0) };
+                // The everyday kinds of JPEG have one right answer, that of libjpeg-turbo.
+                let rare = ["411", "rgb", "cmyk", "progressive"]
+                    .iter()
+                    .any(|kind| name.contains(kind));
+                let allowed = if lossy && rare { (4, 0.4) } else { (0, 0.0) };
                 if most > allowed.0 || mean > allowed.1 {
                     failed.push(format!("{name}: largest difference {most}, mean {mean:.3}"));
                 }
@@ -199,6 +205,34 @@ fn damaged_files_break_nothing() {
                 assert_eq!(
                     picture.rgb().len(),
                     picture.width() as usize * picture.height() as usize * 3
+                );
+            }
+        }
+    }
+}
+
+/// One pixel, and a thousandfold narrower than high: views come out whole all the same.
+#[test]
+fn absurd_shapes_make_views() {
+    let augment = Augment::new(AugmentConfig {
+        image_size: 32,
+        ..Default::default()
+    })
+    .unwrap();
+    for (width, height) in [(1, 1), (1, 10_000), (10_000, 1), (2, 3)] {
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let values = vec![77; width as usize * height as usize * 3];
+        encoder.write_header().unwrap().write_image_data(&values).unwrap();
+        for sample in 0..20 {
+            let mut random = Stream::new(0, 0, sample, Purpose::Augment, 0);
+            let (plan, views) = make_pair(&file, &augment, &mut random).unwrap();
+            for (view, bytes) in plan.views.iter().zip(&views) {
+                // One colour stays one colour, whatever is done to it.
+                assert!(
+                    bytes.chunks_exact(3).all(|p| p == &bytes[..3]),
+                    "{width}x{height} {view:?}"
                 );
             }
         }

@@ -185,7 +185,8 @@ fn run(rgb: &mut [u8], changes: &[Change], mean: f32, count: bool) -> u64 {
                 }
                 if count {
                     let luma = block.luma();
-                    sum += luma[..pixels.len() / 3].iter().map(|&v| v as u64).sum::<u64>();
+                    // Small enough for the lanes to be added as they are.
+                    sum += luma[..pixels.len() / 3].iter().sum::<i32>() as u64;
                 }
                 if !changes.is_empty() {
                     block.store(pixels);

@@ -26,17 +26,6 @@ fn divide(value: f32, by: f32) -> f32 {
     (-quotient).mul_add(by, value).mul_add(reciprocal, quotient)
 }
 
-/// The largest whole number not above `value * 255`, without the rounding of the product.
-#[inline(always)]
-fn times_255(value: f32) -> f32 {
-    let whole = (value * 255.0).floor();
-    if value.mul_add(255.0, -whole) < 0.0 {
-        whole - 1.0
-    } else {
-        whole
-    }
-}
-
 /// A colour of whole numbers from 0 to 255, to hue, saturation and value of the same kind.
 #[inline(always)]
 fn to_hsv(r: f32, g: f32, b: f32) -> (f32, f32, f32) {
@@ -78,16 +67,10 @@ fn to_hsv(r: f32, g: f32, b: f32) -> (f32, f32, f32) {
     } else {
         second + (lost_first + lost_second)
     };
-    // sixths / 6, plus 1 where that is negative, again with what is rounded away.
-    let quotient = divide(sixths, 6.0);
-    let rest = (-quotient).mul_add(6.0, sixths) * (1.0 / 6.0);
-    let turn = if sixths < 0.0 { 1.0 } else { 0.0 };
-    let sum = turn + quotient;
-    let hue = sum + ((quotient - (sum - turn)) + rest);
-    let hue = if hue >= 1.0 { hue - 1.0 } else { hue };
-    let gray = range == 0.0;
-    let hue = if gray { 0.0 } else { times_255(hue) };
-    let saturation = times_255(range / max.max(1.0));
+    let turn = divide(sixths, 6.0);
+    let turn = if sixths < 0.0 { turn + 1.0 } else { turn };
+    let hue = if range == 0.0 { 0.0 } else { (turn * 255.0).floor() };
+    let saturation = (range / max.max(1.0) * 255.0).floor();
     (hue, saturation, max)
 }
 
@@ -99,34 +82,22 @@ fn to_rgb(h: f32, s: f32, v: f32) -> (f32, f32, f32) {
     let within = sixths - sector;
     let saturation = divide(s, 255.0);
     let round = |x: f32| (x + 0.5).floor();
-    let p = round(v * (1.0 - saturation));
-    let q = round(v * (1.0 - saturation * within));
-    let t = round(v * (1.0 - saturation * (1.0 - within)));
+    // The least colour, and the middle one, which falls in the odd sectors and rises in the even ones.
+    let falls = sector == 1.0 || sector == 3.0 || sector == 5.0;
+    let part = if falls { within } else { 1.0 - within };
+    let least = round(v * (1.0 - saturation));
+    let middle = round(v * (1.0 - saturation * part));
     let sector = if sector == 6.0 { 0.0 } else { sector };
-    // Each colour runs through v, q, p, p, t, v as the sectors pass, every third later than the one before.
-    let r = pick(sector, [v, q, p, p, t, v]);
-    let g = pick(sector, [t, v, v, q, p, p]);
-    let b = pick(sector, [p, p, t, v, v, q]);
-    (r, g, b)
-}
-
-#[inline(always)]
-fn pick(sector: f32, values: [f32; 6]) -> f32 {
-    let low = if sector == 0.0 {
-        values[0]
-    } else if sector == 1.0 {
-        values[1]
-    } else {
-        values[2]
+    // Each colour is largest in the two sectors about its own, middle in the next two, least in the last two.
+    let pick = |away: f32| {
+        let lower = if away < 2.0 { middle } else { least };
+        if away < 1.0 { v } else { lower }
     };
-    let high = if sector == 3.0 {
-        values[3]
-    } else if sector == 4.0 {
-        values[4]
-    } else {
-        values[5]
-    };
-    if sector < 3.0 { low } else { high }
+    (
+        pick(3.0 - (sector - 2.5).abs()),
+        pick((sector - 1.5).abs()),
+        pick((sector - 3.5).abs()),
+    )
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Default for LoaderConfig {
             seed: 0,
             first_step: 0,
             shuffle_window: 2000,
-            read_timeout: Duration::from_secs(60),
+            read_timeout: Duration::ZERO,
             max_bad_fraction: 0.1,
             bad_grace: 100,
         }

@@ -123,8 +123,8 @@ impl SampleMaker {
             .decoder
             .decode_part(&self.bytes, &config.decode_options(), |width, height| {
                 let plan = plan_pair(config, width, height, random);
-                let both = plan.views[0].crop.union(&plan.views[1].crop);
-                (plan, both)
+                let boxes = [plan.views[0].crop, plan.views[1].crop];
+                (plan, boxes)
             })?;
         done(Stage::Decode);
         let side = config.image_size;

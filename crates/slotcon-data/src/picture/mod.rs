@@ -126,18 +126,7 @@ pub(crate) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> Result<(), PictureE
 /// As [`decode_rgb`], but for reading.
 pub fn decode_rgb_bytes(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, PictureError> {
     let mut decoder = Decoder::default();
-    let whole = |width, height| {
-        (
-            (),
-            CropBox {
-                top: 0,
-                left: 0,
-                height,
-                width,
-            },
-        )
-    };
-    decoder.decode_part(bytes, options, whole)?;
+    decoder.decode_part(bytes, options, |width, height| ((), [whole(width, height); 2]))?;
     Ok(decoder.picture)
 }
 
@@ -160,12 +149,13 @@ pub(crate) struct Part<P> {
 }
 
 impl Decoder {
-    /// Decodes at least the box that `choose` picks once width and height are known; more where the format knows no parts.
+    /// Decodes at least the two boxes that `choose` picks once width and height are known; more where the format knows no
+    /// parts. Of what is decoded only these boxes hold the picture for certain.
     pub(crate) fn decode_part<P>(
         &mut self,
         bytes: &[u8],
         options: &DecodeOptions,
-        choose: impl FnOnce(u32, u32) -> (P, CropBox),
+        choose: impl FnOnce(u32, u32) -> (P, [CropBox; 2]),
     ) -> Result<Part<P>, PictureError> {
         let mut choose = Some(choose);
         let mut plan = None;
@@ -194,7 +184,7 @@ impl Decoder {
         &mut self,
         bytes: &[u8],
         options: &DecodeOptions,
-        pick: &mut dyn FnMut(u32, u32) -> Option<CropBox>,
+        pick: &mut dyn FnMut(u32, u32) -> Option<[CropBox; 2]>,
     ) -> Result<(u32, u32), PictureError> {
         if bytes.is_empty() {
             return Err(PictureError::Empty);
@@ -218,6 +208,16 @@ impl Decoder {
             picture
         };
         Ok((0, 0))
+    }
+}
+
+/// The box around a whole picture.
+pub(crate) fn whole(width: u32, height: u32) -> CropBox {
+    CropBox {
+        top: 0,
+        left: 0,
+        height,
+        width,
     }
 }
 
@@ -258,6 +258,7 @@ mod tests {
             "422.jpg",
             "420.jpg",
             "411.jpg",
+            "440.jpg",
             "gray.jpg",
             "restart.jpg",
             "progressive.jpg",
@@ -271,19 +272,22 @@ mod tests {
                     let from = random.below(u64::from(n)) as u32;
                     (from, 1 + random.below(u64::from(n - from)) as u32)
                 };
-                let ((left, width), (top, height)) = (span(whole.width), span(whole.height));
-                let wanted = CropBox {
-                    top,
-                    left,
-                    height,
-                    width,
+                let mut wanted = || {
+                    let ((left, width), (top, height)) = (span(whole.width), span(whole.height));
+                    CropBox {
+                        top,
+                        left,
+                        height,
+                        width,
+                    }
                 };
-                let part = decoder
-                    .decode_part(&bytes, &options, |_, _| ((), wanted))
-                    .unwrap();
+                let boxes = [wanted(), wanted()];
+                let part = decoder.decode_part(&bytes, &options, |_, _| ((), boxes)).unwrap();
                 partial += usize::from(decoder.picture.rgb.len() < whole.rgb.len());
-                let got = decoder.picture.cut(&wanted.seen_from(part.top, part.left));
-                assert_eq!(got, whole.cut(&wanted), "{name} {wanted:?}");
+                for wanted in boxes {
+                    let got = decoder.picture.cut(&wanted.seen_from(part.top, part.left));
+                    assert_eq!(got, whole.cut(&wanted), "{name} {boxes:?}");
+                }
             }
         }
         assert!(partial > 900, "only {partial} parts were decoded as parts");

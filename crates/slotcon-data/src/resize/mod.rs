@@ -1,5 +1,9 @@
 //! Resizing with Pillow's filters: antialiased, one direction after the other, rounded to bytes in between.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod rows;
 mod weights;
 

@@ -1,9 +1,11 @@
 //! The two directions of resizing: a row to its new width, and several rows to one.
 
 use super::weights::{WEIGHT_BITS, Weights};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
 
 /// Half of a grey level, so that dropping the fraction rounds.
-const HALF: i32 = 1 << (WEIGHT_BITS - 1);
+pub(super) const HALF: i32 = 1 << (WEIGHT_BITS - 1);
 
 /// A weighted sum back to a byte.
 #[inline(always)]
@@ -15,9 +17,15 @@ fn to_byte(sum: i32) -> u8 {
 #[inline(always)]
 pub(super) fn mix_rows(rows: &[u8], stride: usize, weights: &[i32], out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        let done = avx2::mix_rows(simd, rows, stride, weights, out);
-        return mix_rows_from(done, rows, stride, weights, out);
+    {
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            let done = avx512::mix_rows(simd, rows, stride, weights, out);
+            return mix_rows_from(done, rows, stride, weights, out);
+        }
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let done = avx2::mix_rows(simd, rows, stride, weights, out);
+            return mix_rows_from(done, rows, stride, weights, out);
+        }
     }
     mix_rows_from(0, rows, stride, weights, out);
 }
@@ -87,166 +95,6 @@ fn run_anywhere(weights: &Weights, row: &[u8], mirror: bool, out: &mut [u8]) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::{__m128i, __m256i};
-
-    use pulp::bytemuck::cast;
-    use pulp::x86::V3;
-
-    use super::{HALF, WEIGHT_BITS, Weights};
-
-    /// Lower bits of a weight that are multiplied apart: 22 bits do not fit into one 16-bit product.
-    const LOW_BITS: u32 = 11;
-
-    /// Old pixels that are weighed at once.
-    const TAPS: usize = 4;
-
-    /// The weights as the instructions want them.
-    #[derive(Clone, Debug, Default)]
-    pub(super) struct Packed {
-        /// First byte of every new pixel.
-        starts: Vec<usize>,
-        /// For each new pixel and each four of its weights: the upper parts, then the lower parts, both as
-        /// (0, 1) for every colour, then (2, 3).
-        parts: Vec<[[i16; 16]; 2]>,
-        /// How many fours every new pixel has.
-        steps: usize,
-        pub(super) reach: usize,
-    }
-
-    impl Packed {
-        pub(super) fn fill(&mut self, weights: &Weights) {
-            let most = weights.iter().map(|(_, w)| w.len()).max().unwrap_or(0);
-            self.steps = most.div_ceil(TAPS);
-            self.starts.clear();
-            self.parts.clear();
-            self.reach = 0;
-            for (first, weights) in weights.iter() {
-                self.starts.push(first * 3);
-                // Four pixels are 12 bytes, but 16 are read.
-                self.reach = self.reach.max(first * 3 + self.steps * TAPS * 3 + 4);
-                for step in 0..self.steps {
-                    let weight = |i: usize| weights.get(step * TAPS + i).copied().unwrap_or(0);
-                    let high = |i: usize| (weight(i) >> LOW_BITS) as i16;
-                    let low = |i: usize| (weight(i) & ((1 << LOW_BITS) - 1)) as i16;
-                    let spread = |w: &dyn Fn(usize) -> i16| {
-                        std::array::from_fn(|lane| {
-                            if lane % 8 >= 6 {
-                                0
-                            } else {
-                                w(lane / 8 * 2 + lane % 2)
-                            }
-                        })
-                    };
-                    self.parts.push([spread(&high), spread(&low)]);
-                }
-            }
-        }
-    }
-
-    /// Mixes as many values as fit into whole registers, and gives how many these are.
-    #[inline(always)]
-    pub(super) fn mix_rows(simd: V3, rows: &[u8], stride: usize, weights: &[i32], out: &mut [u8]) -> usize {
-        const LANES: usize = 32;
-        let i = simd.avx2;
-        let mut done = 0;
-        for out in out.chunks_exact_mut(LANES) {
-            let start = cast::<[i32; 8], __m256i>([HALF; 8]);
-            let [mut a, mut b, mut c, mut d] = [start; 4];
-            let mut at = done;
-            for &weight in weights {
-                let row = &rows[at..at + LANES];
-                let weight = cast::<[i32; 8], __m256i>([weight; 8]);
-                a = i._mm256_add_epi32(a, i._mm256_mullo_epi32(eight(simd, &row[0..8]), weight));
-                b = i._mm256_add_epi32(b, i._mm256_mullo_epi32(eight(simd, &row[8..16]), weight));
-                c = i._mm256_add_epi32(c, i._mm256_mullo_epi32(eight(simd, &row[16..24]), weight));
-                d = i._mm256_add_epi32(d, i._mm256_mullo_epi32(eight(simd, &row[24..32]), weight));
-                at += stride;
-            }
-            let ab = i._mm256_packs_epi32(grey(simd, a), grey(simd, b));
-            let cd = i._mm256_packs_epi32(grey(simd, c), grey(simd, d));
-            // Packing works on halves; this puts the fours of values back in order.
-            let order = cast::<[i32; 8], __m256i>([0, 4, 1, 5, 2, 6, 3, 7]);
-            let bytes = i._mm256_permutevar8x32_epi32(i._mm256_packus_epi16(ab, cd), order);
-            out.copy_from_slice(&cast::<__m256i, [u8; 32]>(bytes));
-            done += LANES;
-        }
-        done
-    }
-
-    #[inline(always)]
-    fn grey(simd: V3, sum: __m256i) -> __m256i {
-        simd.avx2._mm256_srai_epi32::<{ WEIGHT_BITS as i32 }>(sum)
-    }
-
-    /// Eight bytes as integers.
-    #[inline(always)]
-    fn eight(simd: V3, bytes: &[u8]) -> __m256i {
-        let mut low = [0u8; 16];
-        low[..8].copy_from_slice(bytes);
-        simd.avx2._mm256_cvtepu8_epi32(cast(low))
-    }
-
-    #[inline(always)]
-    pub(super) fn run(simd: V3, packed: &Packed, row: &[u8], mirror: bool, out: &mut [u8]) {
-        match packed.steps {
-            1 => run_steps::<1>(simd, packed, row, mirror, out),
-            2 => run_steps::<2>(simd, packed, row, mirror, out),
-            3 => run_steps::<3>(simd, packed, row, mirror, out),
-            _ => run_steps::<0>(simd, packed, row, mirror, out),
-        }
-    }
-
-    /// With the number of steps known beforehand where it is small; 0 stands for any.
-    #[inline(always)]
-    fn run_steps<const STEPS: usize>(simd: V3, packed: &Packed, row: &[u8], mirror: bool, out: &mut [u8]) {
-        let steps = if STEPS == 0 { packed.steps } else { STEPS };
-        let pixels = packed.starts.iter().zip(packed.parts.chunks_exact(steps));
-        if mirror {
-            for ((&start, parts), out) in pixels.zip(out.rchunks_exact_mut(3)) {
-                out.copy_from_slice(&pixel(simd, parts, &row[start..start + steps * TAPS * 3 + 4]));
-            }
-        } else {
-            for ((&start, parts), out) in pixels.zip(out.chunks_exact_mut(3)) {
-                out.copy_from_slice(&pixel(simd, parts, &row[start..start + steps * TAPS * 3 + 4]));
-            }
-        }
-    }
-
-    /// One new pixel.
-    #[inline(always)]
-    fn pixel(simd: V3, parts: &[[[i16; 16]; 2]], old: &[u8]) -> [u8; 3] {
-        // From four RGB pixels to pairs of the same colour, two pixels in each half, widened by zeros (-1).
-        let pairs = cast::<[i8; 32], __m256i>([
-            0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, 6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11,
-            -1, -1, -1, -1, -1,
-        ]);
-        let i = simd.avx2;
-        let mut high = cast::<[i32; 8], __m256i>([0; 8]);
-        let mut low = high;
-        for (step, [upper, lower]) in parts.iter().enumerate() {
-            let mut sixteen = [0u8; 16];
-            sixteen.copy_from_slice(&old[step * TAPS * 3..step * TAPS * 3 + 16]);
-            let both = i._mm256_broadcastsi128_si256(cast::<[u8; 16], __m128i>(sixteen));
-            let values = i._mm256_shuffle_epi8(both, pairs);
-            high = i._mm256_add_epi32(high, i._mm256_madd_epi16(values, cast(*upper)));
-            low = i._mm256_add_epi32(low, i._mm256_madd_epi16(values, cast(*lower)));
-        }
-        let sum = i._mm256_add_epi32(i._mm256_slli_epi32::<{ LOW_BITS as i32 }>(high), low);
-        let (a, b) = (
-            simd.avx._mm256_castsi256_si128(sum),
-            i._mm256_extracti128_si256::<1>(sum),
-        );
-        let s = simd.sse2;
-        let sum = s._mm_add_epi32(s._mm_add_epi32(a, b), cast([HALF; 4]));
-        let grey = s._mm_srai_epi32::<{ WEIGHT_BITS as i32 }>(sum);
-        let words = s._mm_packs_epi32(grey, grey);
-        let bytes: [u8; 16] = cast(s._mm_packus_epi16(words, words));
-        [bytes[0], bytes[1], bytes[2]]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::weights::Filter;
@@ -264,6 +112,12 @@ mod tests {
             mix_rows(&rows[first * 130..], 130, weights, &mut a);
             mix_rows_from(0, &rows[first * 130..], 130, weights, &mut b);
             assert_eq!(a, b);
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                let mut c = [0; 129];
+                let done = avx2::mix_rows(simd, &rows[first * 130..], 130, weights, &mut c);
+                assert_eq!((done, &c[..done]), (128, &b[..done]));
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Which old pixels make each new one, and with what weight: Pillow's filters in 22-bit fixed point.
 
+use crate::simd::dispatch;
+
 /// The interpolation filter, widened by the scale when a picture shrinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
@@ -20,16 +22,25 @@ impl Filter {
             Self::Bicubic => 2.0,
         }
     }
+}
 
-    fn weight(self, x: f64) -> f64 {
-        const A: f64 = -0.5;
-        let x = x.abs();
-        match self {
-            Self::Bilinear if x < 1.0 => 1.0 - x,
-            Self::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
-            Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
-            _ => 0.0,
-        }
+#[inline(always)]
+fn bilinear(x: f64) -> f64 {
+    (1.0 - x.abs()).max(0.0)
+}
+
+#[inline(always)]
+fn bicubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    let near = ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
+    let far = (((x - 5.0) * x + 8.0) * x - 4.0) * A;
+    if x < 1.0 {
+        near
+    } else if x < 2.0 {
+        far
+    } else {
+        0.0
     }
 }
 
@@ -45,29 +56,41 @@ pub(super) struct Weights {
 impl Weights {
     /// Fills in the weights from `old` to `new` pixels.
     pub(super) fn fill(&mut self, old: u32, new: u32, filter: Filter) {
-        self.spans.clear();
-        self.values.clear();
+        dispatch(
+            #[inline(always)]
+            || match filter {
+                Filter::Bilinear => self.fill_with(old, new, filter.support(), bilinear),
+                Filter::Bicubic => self.fill_with(old, new, filter.support(), bicubic),
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn fill_with(&mut self, old: u32, new: u32, support: f64, weight: impl Fn(f64) -> f64) {
+        let Self { spans, values, exact } = self;
+        spans.clear();
+        values.clear();
         let scale = f64::from(old) / f64::from(new);
         let stretch = scale.max(1.0);
-        let support = filter.support() * stretch;
+        let support = support * stretch;
+        let shrink = 1.0 / stretch;
         for i in 0..new {
             let centre = (f64::from(i) + 0.5) * scale;
             // The casts drop the fraction and stop at 0.
             let first = (centre - support + 0.5) as u32;
             let end = ((centre + support + 0.5) as u32).min(old);
-            self.exact.clear();
-            self.exact
-                .extend((first..end).map(|x| filter.weight((f64::from(x) - centre + 0.5) / stretch)));
-            let sum: f64 = self.exact.iter().sum();
+            exact.clear();
+            exact.extend((first..end).map(|x| weight((f64::from(x) - centre + 0.5) * shrink)));
+            let sum: f64 = exact.iter().sum();
             let norm = if sum == 0.0 { 1.0 } else { sum };
             let one = f64::from(1 << WEIGHT_BITS);
-            // Halves round away from zero; the casts drop the fraction.
-            self.values.extend(
-                self.exact
+            // Halves round away from zero; the cast drops the fraction.
+            values.extend(
+                exact
                     .iter()
                     .map(|w| (w / norm * one + 0.5f64.copysign(*w)) as i32),
             );
-            self.spans.push((first as usize, self.values.len()));
+            spans.push((first as usize, values.len()));
         }
     }
 

@@ -1,11 +1,12 @@
 """Makes the pictures in this folder and, under expected/, what Pillow's convert("RGB") makes of each.
 
-    python -m venv venv && venv/bin/pip install pillow==13.0.0 numpy && venv/bin/python make.py
+    python -m venv venv && venv/bin/pip install pillow==13.0.0 numpy simplejpeg && venv/bin/python make.py
 """
 
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 here = Path(__file__).parent
@@ -23,7 +24,9 @@ jpeg = {"quality": 92}
 colour.save(here / "444.jpg", subsampling="4:4:4", **jpeg)
 colour.save(here / "422.jpg", subsampling="4:2:2", **jpeg)
 colour.save(here / "420.jpg", subsampling="4:2:0", **jpeg)
-colour.save(here / "411.jpg", subsampling="4:1:1", **jpeg)
+# What Pillow calls 4:1:1 is 4:2:0.
+(here / "411.jpg").write_bytes(simplejpeg.encode_jpeg(rgb, colorsubsampling="411", quality=92))
+(here / "440.jpg").write_bytes(simplejpeg.encode_jpeg(rgb, colorsubsampling="440", quality=92))
 colour.save(here / "progressive.jpg", progressive=True, **jpeg)
 colour.save(here / "restart.jpg", restart_marker_blocks=2, **jpeg)
 colour.save(here / "rgb.jpg", keep_rgb=True, **jpeg)

@@ -84,11 +84,12 @@ impl Span {
     }
 }
 
-/// Decodes the pixels inside `wanted` into `out` (`[height, width, 3]` of the box). None when the file is not whole.
+/// Decodes the pixels inside both `boxes` into `out` (`[height, width, 3]` of the box around them, undefined where neither
+/// lies). None when the file is not whole.
 pub(super) fn decode(
     bytes: &[u8],
     header: &Header,
-    wanted: &CropBox,
+    boxes: &[CropBox; 2],
     memory: &mut Memory,
     out: &mut Vec<u8>,
 ) -> Option<()> {
@@ -121,32 +122,31 @@ pub(super) fn decode(
             down: component.down,
         });
     }
-    let [left, top, right, bottom] =
-        [wanted.left, wanted.top, wanted.right(), wanted.bottom()].map(|v| v as usize);
-    let span_across = Span::around(left, right, group_width, columns);
-    let span_down = Span::around(top, bottom, group_height, lines);
+    let spans = boxes.each_ref().map(|b| {
+        let [left, top, right, bottom] = [b.left, b.top, b.right(), b.bottom()].map(|v| v as usize);
+        let across = Span::around(left, right, group_width, columns);
+        (Span::around(top, bottom, group_height, lines), across)
+    });
+    let groups = Groups {
+        columns,
+        spans,
+        restart: header.restart,
+    };
     let transform = Transform::best();
     crate::simd::dispatch(
         #[inline(always)]
         || {
-            let shape = Groups {
-                columns,
-                span_across,
-                span_down,
-                restart: header.restart,
-            };
-            read_scan(scan, &starts, &shape, &reading, planes, transform)?;
-            convert(planes, finer, wanted, rows, out);
+            read_scan(scan, &starts, &groups, &reading, planes, transform)?;
+            convert(planes, finer, boxes, rows, out);
             Some(())
         },
     )
 }
 
-/// How the groups of blocks lie, and which of them are wanted.
+/// How the groups of blocks lie, and which of them are wanted: lines and columns of either box.
 struct Groups {
     columns: usize,
-    span_across: Span,
-    span_down: Span,
+    spans: [(Span, Span); 2],
     restart: usize,
 }
 
@@ -163,8 +163,9 @@ fn read_scan(
     let mut bits = Bits::new(&scan[starts[0]..]);
     let mut before = [0i32; 3];
     let mut until_restart = groups.restart;
-    for line in 0..groups.span_down.end {
-        let line_wanted = groups.span_down.holds(line);
+    let [(down_a, across_a), (down_b, across_b)] = groups.spans;
+    for line in 0..down_a.end.max(down_b.end) {
+        let (in_a, in_b) = (down_a.holds(line), down_b.holds(line));
         for column in 0..groups.columns {
             if groups.restart > 0 {
                 if until_restart == 0 {
@@ -182,7 +183,7 @@ fn read_scan(
                 }
                 until_restart -= 1;
             }
-            let wanted = line_wanted && groups.span_across.holds(column);
+            let wanted = (in_a && across_a.holds(column)) || (in_b && across_b.holds(column));
             for ((component, plane), before) in reading.iter().zip(planes.iter_mut()).zip(&mut before) {
                 for part in 0..component.down * component.across {
                     let mut block = [0i16; BLOCK];
@@ -203,10 +204,18 @@ fn read_scan(
 }
 
 #[inline(always)]
-fn convert(planes: &[Plane], finer: Finer, wanted: &CropBox, rows: &mut Rows, out: &mut Vec<u8>) {
-    let stride = wanted.width as usize * 3;
-    out.resize(stride * wanted.height as usize, 0);
-    for (y, out) in (wanted.top as usize..).zip(out.chunks_exact_mut(stride)) {
-        rgb_row(planes, finer, y, wanted.left as usize, out, rows);
+fn convert(planes: &[Plane], finer: Finer, boxes: &[CropBox; 2], rows: &mut Rows, out: &mut Vec<u8>) {
+    let all = boxes[0].union(&boxes[1]);
+    let stride = all.width as usize * 3;
+    out.resize(stride * all.height as usize, 0);
+    for (y, out) in (all.top..).zip(out.chunks_exact_mut(stride)) {
+        // From where the first box of this row begins to where the last one ends.
+        let here = boxes.iter().filter(|b| b.top <= y && y < b.bottom());
+        let Some(left) = here.clone().map(|b| b.left).min() else {
+            continue;
+        };
+        let right = here.map(|b| b.right()).max().unwrap_or(left);
+        let part = (left - all.left) as usize * 3..(right - all.left) as usize * 3;
+        rgb_row(planes, finer, y as usize, left as usize, &mut out[part], rows);
     }
 }

@@ -11,7 +11,7 @@ use image::metadata::Orientation;
 
 pub(crate) use baseline::Memory;
 
-use super::{DecodeOptions, Picture, check_size, orient};
+use super::{DecodeOptions, Picture, check_size, orient, whole};
 use crate::error::PictureError;
 use crate::geometry::CropBox;
 
@@ -34,7 +34,7 @@ pub(super) fn decode(
     options: &DecodeOptions,
     mut buffer: Vec<u8>,
     memory: &mut Memory,
-    pick: &mut dyn FnMut(u32, u32) -> Option<CropBox>,
+    pick: &mut dyn FnMut(u32, u32) -> Option<[CropBox; 2]>,
 ) -> Result<Decoded, PictureError> {
     if let Some(header) = header::Header::read(bytes) {
         check_size(header.width as u64, header.height as u64, options)?;
@@ -43,19 +43,11 @@ pub(super) fn decode(
             Some(range) if options.exif_orientation => orient::of_exif(&bytes[range.clone()]),
             _ => Orientation::NoTransforms,
         };
-        let whole = CropBox {
-            top: 0,
-            left: 0,
-            height,
-            width,
-        };
         let upright = orientation == Orientation::NoTransforms;
-        let wanted = if upright {
-            pick(width, height).unwrap_or(whole)
-        } else {
-            whole
-        };
-        if baseline::decode(bytes, &header, &wanted, memory, &mut buffer).is_some() {
+        let boxes = if upright { pick(width, height) } else { None };
+        let boxes = boxes.unwrap_or([whole(width, height); 2]);
+        let wanted = boxes[0].union(&boxes[1]);
+        if baseline::decode(bytes, &header, &boxes, memory, &mut buffer).is_some() {
             let picture = Picture::new(wanted.width, wanted.height, buffer);
             return Ok(match upright {
                 true => Decoded::Part {
