@@ -23,6 +23,10 @@ pub struct Args {
     /// directory: `pretrain --resume --data DIR --out FOLDER` goes on with it, on as many pictures as it was trained on.
     #[arg(long, value_name = "FILE.safetensors|FOLDER")]
     out: PathBuf,
+    /// Change one key of the recipe, e.g. --set run.precision=bf16 (the official default is f16, which is very slow on a CPU)
+    /// or --set data.layout=folder.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
     /// Replace the file if it exists (not a run).
     #[arg(long)]
     overwrite: bool,
@@ -42,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.out.display()
         );
     }
-    let imported = Imported::read(&args.from)?;
+    let imported = Imported::read(&args.from, &args.set)?;
     let written = if to_file {
         imported.save(&args.out)?;
         args.out.clone()

@@ -8,7 +8,7 @@ use tch::Kind;
 use super::error::WeightsError;
 use super::file::{FileKind, WeightFile};
 use super::import;
-use super::names::{arch_of, backbone_prefixes, choose_prefix, from_timm};
+use super::names::{arch_of, backbone_prefixes, choose_prefix, from_detectron2, from_timm};
 
 /// One tensor of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,13 +75,25 @@ pub fn inspect(path: &Path) -> Result<Inspection, WeightsError> {
 
 /// The backbone by its tensors.
 fn recognise(file: &WeightFile) -> Option<String> {
-    let prefixes = backbone_prefixes(file.tensors.iter().map(|(name, _)| name.as_str()));
-    // Student and teacher are alike.
-    let prefix = choose_prefix(&prefixes, false).or(prefixes.first())?;
-    let below: BTreeMap<&str, Vec<i64>> = file
+    // detectron2's names are turned into ours first.
+    let named: Vec<(String, Vec<i64>)> = file
         .tensors
         .iter()
-        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix.as_str())?, tensor.size())))
+        .map(|(name, tensor)| {
+            let inner = name.strip_prefix("model.").unwrap_or(name);
+            let ours = match file.kind {
+                FileKind::Pickle => from_detectron2(inner),
+                _ => name.clone(),
+            };
+            (ours, tensor.size())
+        })
+        .collect();
+    let prefixes = backbone_prefixes(named.iter().map(|(name, _)| name.as_str()));
+    // Student and teacher are alike.
+    let prefix = choose_prefix(&prefixes, false).or(prefixes.first())?;
+    let below: BTreeMap<&str, Vec<i64>> = named
+        .iter()
+        .filter_map(|(name, shape)| Some((name.strip_prefix(prefix.as_str())?, shape.clone())))
         .collect();
     let flat = below.contains_key("conv1.6.weight");
     let shapes = below

@@ -48,6 +48,19 @@ pub(super) fn to_detectron2(name: &str) -> String {
         .replace("downsample.1", "shortcut.norm")
 }
 
+/// The way back from [`to_detectron2`], for names of plain stems.
+pub(super) fn from_detectron2(name: &str) -> String {
+    let mut name = name.strip_prefix("stem.").unwrap_or(name).to_owned();
+    for stage in 1..=4 {
+        name = name.replace(&format!("res{}.", stage + 1), &format!("layer{stage}."));
+    }
+    for conv in 1..=3 {
+        name = name.replace(&format!("conv{conv}.norm."), &format!("bn{conv}."));
+    }
+    name.replace("shortcut.norm.", "downsample.1.")
+        .replace("shortcut.", "downsample.0.")
+}
+
 /// What stands before the backbone's names: the part of a name before `layer1.0.conv1.weight`. Sorted, no name twice.
 pub(super) fn backbone_prefixes<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut found: Vec<String> = names
@@ -125,6 +138,24 @@ mod tests {
         }
         assert_eq!(to_timm("conv1.2.weight"), "conv1.6.weight");
         assert_eq!(to_timm("conv1.weight"), "conv1.weight");
+    }
+
+    #[test]
+    fn detectron2_and_back() {
+        for (ours, theirs) in [
+            ("conv1.weight", "stem.conv1.weight"),
+            ("bn1.running_mean", "stem.conv1.norm.running_mean"),
+            ("layer1.0.conv3.weight", "res2.0.conv3.weight"),
+            ("layer4.2.bn3.bias", "res5.2.conv3.norm.bias"),
+            ("layer2.0.downsample.0.weight", "res3.0.shortcut.weight"),
+            (
+                "layer2.0.downsample.1.num_batches_tracked",
+                "res3.0.shortcut.norm.num_batches_tracked",
+            ),
+        ] {
+            assert_eq!(to_detectron2(ours), theirs);
+            assert_eq!(from_detectron2(theirs), ours);
+        }
     }
 
     #[test]

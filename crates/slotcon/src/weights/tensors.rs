@@ -62,11 +62,11 @@ impl<'a> Maker<'a> {
         let shape = signed(&claim.shape).ok_or_else(odd)?;
         let stride = signed(&claim.stride).ok_or_else(odd)?;
         let offset = i64::try_from(claim.offset).map_err(|_| odd())?;
+        let storage = self.storage(&claim.storage)?;
         self.room = match self.room.checked_sub(bytes) {
             Some(rest) => rest,
             None => return broken("its tensors share storages until they would be larger than the file"),
         };
-        let storage = self.storage(&claim.storage)?;
         if numel == 0 {
             return storage
                 .f_slice(0, 0, 0, 1)

@@ -34,11 +34,11 @@ pub struct Imported {
 
 impl Imported {
     /// Reads `from`, a whole training checkpoint of the official implementation: weights of both networks, momentum, centre,
-    /// schedule, loss scale.
+    /// schedule, loss scale. `settings` (`section.key=value`) change the recipe that its `args` make, e.g. its precision.
     ///
     /// # Errors
     /// Another kind of file, names or shapes that do not fit, or an `args` that makes no recipe.
-    pub fn read(from: &Path) -> Result<Self, WeightsError> {
+    pub fn read(from: &Path, settings: &[String]) -> Result<Self, WeightsError> {
         let file = WeightFile::open(from)?;
         if file.kind != FileKind::Official {
             return Err(WeightsError::format(
@@ -55,6 +55,7 @@ impl Imported {
             ));
         }
         let (recipe, mut notes) = recipe(&file)?;
+        let recipe = recipe.with(settings)?;
         let (progress, more) = progress(&file, &recipe)?;
         notes.extend(more);
 
