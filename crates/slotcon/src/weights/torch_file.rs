@@ -71,8 +71,9 @@ pub(super) fn open_legacy(path: &Path, buffer: Vec<u8>) -> Result<TorchFile, Wei
 
 /// Whether a file begins as a legacy one does.
 pub(super) fn is_legacy(start: &[u8]) -> bool {
-    // Protocol 2, then LONG1 of ten bytes: the magic number.
-    start.len() > 14 && start[0] == 0x80 && start[2..4] == [0x8a, 0x0a] && start[4..14] == MAGIC
+    // The protocol, from the fourth on a frame, then LONG1 of ten bytes: the magic number.
+    let number = start.get(..32).unwrap_or(start);
+    start.first() == Some(&0x80) && number.windows(MAGIC.len()).any(|window| window == MAGIC)
 }
 
 fn legacy(buffer: Vec<u8>) -> Result<TorchFile, Problem> {
