@@ -30,6 +30,10 @@ pub fn trials() -> Vec<Trial> {
         any_byte_changed();
         Ok(())
     }));
+    trials.push(Trial::test("hostile: mutated at random", || {
+        mutated();
+        Ok(())
+    }));
     trials.push(Trial::test("harmless ones are read", || {
         harmless();
         Ok(())
@@ -467,6 +471,45 @@ fn any_byte_changed() {
                 let _ = WeightFile::open(path.path());
             }
         }
+    }
+}
+
+/// Bytes changed, doubled and taken out at random, always the same ones: nothing panics or takes more than it should.
+fn mutated() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let seeds: Vec<Vec<u8>> = [good(), legacy(4, 16)]
+        .into_iter()
+        .chain(
+            cases()
+                .into_iter()
+                .map(|(_, bytes, _)| bytes)
+                .filter(|bytes| !bytes.is_empty() && bytes.len() < 4096),
+        )
+        .collect();
+    for round in 0..20_000 {
+        let mut bytes = seeds[round % seeds.len()].clone();
+        for _ in 0..=below(4) {
+            let place = below(bytes.len());
+            match below(4) {
+                0 => bytes[place] = below(256) as u8,
+                1 => bytes[place] ^= 1 << below(8),
+                2 if bytes.len() > 1 => drop(bytes.remove(place)),
+                _ => {
+                    let end = (place + 1 + below(16)).min(bytes.len());
+                    let piece = bytes[place..end].to_vec();
+                    bytes.splice(place..place, piece);
+                }
+            }
+        }
+        std::fs::write(path.path(), &bytes).unwrap();
+        let _ = WeightFile::open(path.path());
     }
 }
 
