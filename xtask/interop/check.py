@@ -46,12 +46,17 @@ def compare(slotcon, folder):
         arch, library = case["arch"], case["library"]
         ours = load_file(folder / case["features"])
         for file in case["files"]:
+            dilated = case["stride"] == 16
             if library == "torchvision":
-                model = torchvision.models.get_model(arch)
+                model = torchvision.models.get_model(arch, replace_stride_with_dilation=[False, False, dilated])
                 # The backbone of SlotCon has no classifier.
                 model.fc = torch.nn.Identity()
             else:
-                model = timm.create_model(case["timm"], num_classes=0)
+                model = timm.create_model(case["timm"], num_classes=0, output_stride=case["stride"])
+            if dilated:
+                # Both leave the first block undilated; the official code, detectron2 and MMSegmentation do not.
+                first = model.layer4[0].conv2
+                first.dilation = first.padding = (2, 2)
             model.load_state_dict(load(folder / file), strict=True)
             model.eval()
             with torch.no_grad():

@@ -1,13 +1,12 @@
 //! Our files in the hands of other programs: PyTorch, torchvision, timm and numpy, in a Python that `cargo xtask test
 //! --interop` prepares.
 
-mod common;
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::slotcon;
 use serde_json::json;
 use slotcon::checkpoint::{self, Progress};
 use slotcon::method::{Mode, SlotCon};
@@ -20,9 +19,10 @@ use slotcon_data::resize::{Filter, resize};
 use tch::{Device, Kind, Tensor};
 
 /// Ours, torchvision's and timm's name.
-const BACKBONES: [(&str, Option<&str>, &str); 5] = [
+const BACKBONES: [(&str, Option<&str>, &str); 6] = [
     ("resnet18", Some("resnet18"), "resnet18"),
     ("resnet50", Some("resnet50"), "resnet50"),
+    ("resnet50_16s", Some("resnet50"), "resnet50"),
     ("resnext101_32x8d", Some("resnext101_32x8d"), "resnext101_32x8d"),
     ("resnet18_d", None, "resnet18d"),
     ("resnet50_d", None, "resnet50d"),
@@ -144,11 +144,12 @@ fn exported_weights_give_our_features_elsewhere() {
         );
         let export = |format: &str, ending: &str| {
             let name = format!("{arch}.{format}.{ending}");
-            let mut command = slotcon();
-            command
-                .args(["export", "--format", format, "--checkpoint"])
-                .arg(&checkpoint);
-            common::succeed(command.arg("--out").arg(at(&name)));
+            let mut command = Command::new(env!("CARGO_BIN_EXE_slotcon"));
+            command.args(["export", "--format", format, "--checkpoint"]);
+            command.arg(&checkpoint).arg("--out").arg(at(&name));
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{said}");
             name
         };
         let (detectron2, mmsegmentation) = (export("detectron2", "pkl"), export("mmsegmentation", "pth"));
@@ -161,6 +162,7 @@ fn exported_weights_give_our_features_elsewhere() {
                 "arch": torchvision.unwrap_or(name),
                 "timm": timm,
                 "library": library,
+                "stride": recipe.output_stride().unwrap().pixels(),
                 "features": features_file,
                 "files": [export(library, "safetensors"), export(library, "pth")],
                 "detectron2": detectron2,

@@ -1,5 +1,7 @@
 //! Weights out of a run and in again, as real processes.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod common;
 
 use std::fs;

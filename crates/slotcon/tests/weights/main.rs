@@ -1,5 +1,7 @@
 //! Weights in and out: the official checkpoint and its converters, every backbone's names, and files that mean harm.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod backbones;
 mod hostile;
 mod official;

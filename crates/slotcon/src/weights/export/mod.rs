@@ -197,8 +197,9 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, WeightsError> {
                  safetensors",
             );
         }
-        Format::Torchvision | Format::Timm if arch == Arch::ResNeXt152 && format == Format::Torchvision => {
-            notes.push("torchvision has no function of this name: build ResNet(Bottleneck, [3, 8, 36, 3], groups=32, width_per_group=8)".into());
+        Format::Torchvision | Format::Timm if arch == Arch::ResNeXt152 => {
+            let note = "no function has this name: build a ResNet of bottlenecks [3, 8, 36, 3], 32 groups of width 8";
+            notes.push(note.into());
         }
         Format::Detectron2 | Format::Mmsegmentation if arch.is_d() => notes.push(format!(
             "{}'s own ResNets have no deep stem of this kind: the names follow the official converter's rule, but only a \
@@ -208,7 +209,8 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, WeightsError> {
         _ => {}
     }
     if arch == Arch::ResNet50S16 {
-        notes.push("trained with output stride 16: dilate the last stage (stride 1, dilation 2) to get the same features".into());
+        let note = "the last stage has stride 1 and dilation 2 in every 3x3 convolution, also in the first";
+        notes.push(note.into());
     }
     Ok(notes)
 }
