@@ -39,6 +39,10 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
         tests.arg("--workspace");
     }
     tests.args(args).envs(folders.clone());
+    // As many tests run at a time as there are cores: threads of libtorch's own would only get in each other's way.
+    if std::env::var_os("OMP_NUM_THREADS").is_none() {
+        tests.env("OMP_NUM_THREADS", "1");
+    }
     let outcome = process::run(&mut tests);
     warn_of_absent(&folders);
     examples.and(outcome)

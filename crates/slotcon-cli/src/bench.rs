@@ -9,6 +9,7 @@ use slotcon::recipe::Recipe;
 use slotcon::run::bench::bench_step;
 use slotcon::run::device;
 use slotcon_data::Dataset;
+use slotcon_data::bench::BenchConfig;
 
 /// Measure the speed of this machine.
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,31 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Data(DataArgs),
     Step(StepArgs),
+}
+
+/// From files to batches: pictures a second, beside decoding alone, and the time of each stage.
+#[derive(Debug, clap::Args)]
+struct DataArgs {
+    /// Pictures, as for pretrain.
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// A published recipe by name, or a TOML file; its [data] counts.
+    #[arg(long, value_name = "NAME|FILE", default_value = "coco-r50-800ep")]
+    recipe: String,
+    /// Change one key of the recipe, e.g. --set data.layout=folder
+    #[arg(long, value_name = "SECTION.KEY=VALUE", default_value = "data.layout=folder")]
+    set: Vec<String>,
+    /// Loader threads; 0: as many as there are cores.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    threads: usize,
+    /// How long to measure.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    seconds: f64,
+    /// One JSON object as the last line of standard output.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A whole training step: both views, student and teacher, losses, backward, optimizer, teacher update.
@@ -57,8 +82,34 @@ struct StepArgs {
 /// A recipe, device or data set that cannot be used.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
+        What::Data(args) => data(args),
         What::Step(args) => step(args),
     }
+}
+
+fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
+    let recipe = Recipe::load(&args.recipe, &args.set)?;
+    let dataset = Arc::new(Dataset::open(&args.data, recipe.data.layout)?);
+    let config = BenchConfig {
+        threads: args.threads,
+        seconds: args.seconds,
+        ..BenchConfig::default()
+    };
+    let report = slotcon_data::bench::run(&dataset, &recipe.data.augment, &config)?;
+    eprintln!(
+        "{} threads, {} pictures: {:.1} pictures/s, {:.1} decoded alone, peak {:.0} MB",
+        report.threads,
+        report.pictures,
+        report.pictures_per_second,
+        report.decode_only_pictures_per_second,
+        report.peak_mb
+    );
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        eprintln!("{}", serde_json::to_string_pretty(&report.stages_us)?);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {

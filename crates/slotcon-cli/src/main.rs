@@ -34,7 +34,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|info| complain(info)));
+    std::panic::set_hook(Box::new(complain));
+    slotcon_torch::keep_freed_memory();
     let outcome = match Cli::parse().command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Demo(args) => demo::run(&args),
@@ -63,7 +64,12 @@ fn complain(info: &std::panic::PanicHookInfo) {
     {
         return;
     }
-    let text = info.payload_as_str().unwrap_or("unknown").replace("\\n", "\n");
+    let payload = info.payload();
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(payload.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("unknown").replace("\\n", "\n");
     let first = text.lines().next().unwrap_or_default();
     let place = info
         .location()

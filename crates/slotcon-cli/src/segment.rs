@@ -102,7 +102,7 @@ fn list(given: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     let mut work = Vec::new();
     for path in given {
         if path.is_dir() {
-            let found = Dataset::open(&[path.clone()], Layout::Folder)?;
+            let found = Dataset::open(std::slice::from_ref(path), Layout::Folder)?;
             work.extend((0..found.len()).map(|i| {
                 let picture = found.path(i);
                 let name = picture.strip_prefix(path).unwrap_or(&picture).to_path_buf();

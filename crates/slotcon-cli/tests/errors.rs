@@ -1,5 +1,7 @@
 //! What goes wrong on real machines: bad pictures, full disks, vanished folders, files that are something else.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod common;
 
 use std::fs;
@@ -188,4 +190,28 @@ fn a_vanished_run_directory_is_named() {
         said.contains("checkpoints") && said.contains("No such file"),
         "{said}"
     );
+}
+
+#[test]
+fn a_loss_that_stays_nan_stops_the_run() {
+    let place = Place::new(8);
+    let wild = [
+        "--set",
+        "optim.optimizer=sgd",
+        "--set",
+        "optim.base_lr=1e30",
+        "--set",
+        "optim.warmup_epochs=0",
+    ];
+    let mut run = place.pretrain("run", &["--steps", "60", "--set", "run.max_bad_steps=5"]);
+    let said = fail(run.args(["--set", "run.save_every_epochs=1"]).args(wild));
+    assert!(
+        said.contains("steps in a row") && said.contains("optim.base_lr"),
+        "{said}"
+    );
+    assert!(said.contains("warning") && said.contains("skipped"), "{said}");
+    let metrics = place.metrics("run");
+    let last = metrics.last().unwrap();
+    assert!(last["skipped_steps"].as_u64().unwrap() >= 4, "{last}");
+    assert!(metrics.len() < 20, "the run went on for {} steps", metrics.len());
 }

@@ -1,5 +1,7 @@
 //! Runs that are killed, stopped and gone on with, as real processes.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod common;
 
 use std::process::Child;

@@ -8,17 +8,35 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error that concerns the data set or the run as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder given as data does not exist.
-    #[error("{path}: no such folder; give the folder that holds the pictures", path = path.display())]
+    /// What was given as data does not exist.
+    #[error("{path}: no such file or folder; give the folder that holds the pictures", path = path.display())]
     Missing {
         /// The path as given.
         path: PathBuf,
     },
-    /// Something that must be a folder is a file.
-    #[error("{path}: is not a folder; give the folder that holds the pictures", path = path.display())]
-    NotAFolder {
+    /// A file that is neither a list of paths nor a tar file.
+    #[error(
+        "{path}: is neither a folder of pictures, nor a text file of their paths (.txt), nor a tar file of them (.tar, \
+         not compressed)",
+        path = path.display()
+    )]
+    NotASource {
         /// The path as given.
         path: PathBuf,
+    },
+    /// A pattern of names that cannot be expanded.
+    #[error("{pattern}: cannot be expanded; a pattern is written as train-{{000..127}}.tar or {{a,b}}.tar")]
+    Pattern {
+        /// The pattern as given.
+        pattern: String,
+    },
+    /// A tar file that is broken or cut short.
+    #[error("{path}: is not a whole tar file: {source}", path = path.display())]
+    Shard {
+        /// The tar file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
     },
     /// There is nothing to train on.
     #[error("{path}: no picture found below it (looked for JPEG, PNG, WebP, TIFF, BMP and GIF, in all subfolders)", path = path.display())]
@@ -121,6 +139,9 @@ pub enum PictureError {
     /// The file holds nothing.
     #[error("is empty (0 bytes)")]
     Empty,
+    /// Reading has taken too long; the file system may have stalled.
+    #[error("was not read within {0} seconds")]
+    Stalled(f64),
     /// The first bytes are those of no picture format known here.
     #[error(
         "is not a picture (its first bytes are those of no known format: JPEG, PNG, WebP, TIFF, BMP, GIF)"

@@ -24,6 +24,27 @@ impl CropBox {
         self.top + self.height
     }
 
+    /// The smallest box around both.
+    pub fn union(&self, other: &Self) -> Self {
+        let (top, left) = (self.top.min(other.top), self.left.min(other.left));
+        let (bottom, right) = (self.bottom().max(other.bottom()), self.right().max(other.right()));
+        Self {
+            top,
+            left,
+            height: bottom - top,
+            width: right - left,
+        }
+    }
+
+    /// The same box seen from a point inside the picture, above and to the left of it.
+    pub fn seen_from(&self, top: u32, left: u32) -> Self {
+        Self {
+            top: self.top - top,
+            left: self.left - left,
+            ..*self
+        }
+    }
+
     /// Pixels that two boxes share.
     pub fn intersection(&self, other: &Self) -> u64 {
         let across = self

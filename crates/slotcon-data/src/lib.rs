@@ -8,6 +8,7 @@
 //! All randomness is a function of (seed, epoch, sample), see [`rng`].
 
 pub mod augment;
+pub mod bench;
 pub mod error;
 pub mod geometry;
 pub mod labels;
@@ -17,11 +18,12 @@ pub mod resize;
 pub mod rng;
 pub mod sampler;
 pub mod scenes;
+mod simd;
 pub mod source;
 
 pub use augment::{Augment, AugmentConfig, ViewAugment};
 pub use error::{Error, PictureError, Result};
 pub use labels::LabelMap;
-pub use loader::{BadPicture, Loader, LoaderConfig, PairedBatch, ViewBatch};
+pub use loader::{BadPicture, BufferHook, Loader, LoaderConfig, PairedBatch, ViewBatch};
 pub use picture::Picture;
 pub use source::{Dataset, Layout};

@@ -1,5 +1,7 @@
 //! Which picture is seen when: every picture once an epoch, each rank its share, nothing to store for a resume.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, Stream};
 
@@ -15,6 +17,9 @@ pub struct Sampler {
     rank: usize,
     world_size: usize,
     seed: u64,
+    /// Pictures that should be read in the order in which they lie, shard by shard, and how far they may be moved.
+    shards: Vec<Range<usize>>,
+    window: usize,
     epoch: Option<(u64, Vec<u32>)>,
 }
 
@@ -49,14 +54,26 @@ impl Sampler {
                 world_size,
             });
         }
+        let (shards, window) = (Vec::new(), 0);
         Ok(Self {
             pictures,
             batch,
             rank,
             world_size,
             seed,
+            shards,
+            window,
             epoch: None,
         })
+    }
+
+    /// Has the pictures of each shard (disjoint and ascending ranges) read from front to back, shuffled only within a
+    /// window of so many pictures: a tar file on a disk that turns or on a network is fast in order and slow at random.
+    /// The order of the shards is a permutation by (seed, epoch), pictures outside of shards are strewn in evenly.
+    #[must_use]
+    pub fn with_shards(mut self, shards: Vec<Range<usize>>, window: usize) -> Self {
+        (self.shards, self.window) = (shards, window.max(1));
+        self
     }
 
     /// Batches an epoch has.
@@ -73,14 +90,55 @@ impl Sampler {
                 Some((_, order)) => order,
                 None => Vec::new(),
             };
-            order.clear();
-            order.extend(0..self.pictures as u32);
-            Stream::new(self.seed, epoch, 0, Purpose::Order, 0).shuffle(&mut order);
+            self.fill(epoch, &mut order);
             self.epoch = Some((epoch, order));
         }
         let first = (within * self.world_size + self.rank) * self.batch;
         let order = self.epoch.as_ref().map_or(&[][..], |(_, order)| order);
         (epoch, &order[first..first + self.batch])
+    }
+
+    /// The order of a whole epoch.
+    fn fill(&self, epoch: u64, order: &mut Vec<u32>) {
+        let mut random = Stream::new(self.seed, epoch, 0, Purpose::Order, 0);
+        order.clear();
+        let mut free = 0;
+        for shard in &self.shards {
+            order.extend(free as u32..shard.start as u32);
+            free = shard.end;
+        }
+        order.extend(free as u32..self.pictures as u32);
+        random.shuffle(order);
+        if self.shards.is_empty() {
+            return;
+        }
+        let mut shards = self.shards.clone();
+        random.shuffle(&mut shards);
+        let mut loose = std::mem::take(order).into_iter();
+        let mut tied = shards.into_iter().flatten().map(|i| i as u32);
+        let mut left = (loose.len() as u64, (self.pictures - loose.len()) as u64);
+        // Either kind comes next as likely as it has pictures left.
+        let mut next = |random: &mut Stream| {
+            if random.below(left.0 + left.1) < left.0 {
+                left.0 -= 1;
+                loose.next()
+            } else {
+                left.1 = left.1.saturating_sub(1);
+                tied.next()
+            }
+        };
+        let mut window: Vec<u32> = Vec::with_capacity(self.window);
+        order.reserve(self.pictures);
+        while order.len() < self.pictures {
+            while window.len() < self.window {
+                match next(&mut random) {
+                    Some(index) => window.push(index),
+                    None => break,
+                }
+            }
+            let chosen = random.below(window.len() as u64) as usize;
+            order.push(window.swap_remove(chosen));
+        }
     }
 }
 
@@ -157,6 +215,45 @@ mod tests {
         let mut sampler = Sampler::new(1_000_000, 512, 0, 1, 0).unwrap();
         assert_eq!(sampler.batch(1_000_000).1.len(), 512);
         assert!(started.elapsed().as_secs_f64() < 2.0);
+    }
+
+    #[test]
+    fn shards_are_read_in_order_within_a_window() {
+        let shards = vec![100..400, 400..700, 750..1000];
+        let sampler = |window| {
+            Sampler::new(1000, 10, 0, 1, 4)
+                .unwrap()
+                .with_shards(shards.clone(), window)
+        };
+        let order = |window, epoch: u64| -> Vec<u32> {
+            let mut sampler = sampler(window);
+            (0..100)
+                .flat_map(|s| sampler.batch(epoch * 100 + s).1.to_vec())
+                .collect()
+        };
+        for window in [1, 50, 5000] {
+            let mut all = order(window, 3);
+            all.sort_unstable();
+            assert_eq!(all, (0..1000).collect::<Vec<u32>>(), "every picture once");
+        }
+        for shard in &shards {
+            let of = |window| -> Vec<usize> {
+                order(window, 0)
+                    .into_iter()
+                    .map(|i| i as usize)
+                    .filter(|i| shard.contains(i))
+                    .collect()
+            };
+            assert!(of(1).is_sorted(), "without a window a shard is read in order");
+            let moved = of(50);
+            assert!(!moved.is_sorted());
+            // A window of 50 lets nobody overtake more than 50 others.
+            assert!(moved.iter().enumerate().all(|(at, &i)| i - shard.start < at + 50));
+        }
+        assert_ne!(order(50, 0), order(50, 1));
+        // The loose pictures are spread over the epoch.
+        let late = order(50, 0)[500..].iter().filter(|&&i| i < 100).count();
+        assert!((30..70).contains(&late), "{late} of 100 in the second half");
     }
 
     #[test]

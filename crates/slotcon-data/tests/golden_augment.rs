@@ -9,7 +9,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use slotcon_data::Picture;
-use slotcon_data::augment::{JitterOp, ViewPlan, Workspace, blur, color, hue, make_view};
+use slotcon_data::augment::color::{self, Change};
+use slotcon_data::augment::{JitterOp, ViewPlan, Workspace, blur, make_view};
 use slotcon_data::geometry::{CropBox, mirror_coords, overlap_coords};
 use slotcon_data::resize::{Filter, Scratch, resize_crop};
 
@@ -117,6 +118,7 @@ fn run_case(tensors: &SafeTensors, case: &Case, other: &Case) -> Result<(), Fail
         &case.crop(),
         (case.size, case.size),
         Filter::Bicubic,
+        false,
         &mut crop,
         &mut Scratch::default(),
     );
@@ -127,12 +129,27 @@ fn run_case(tensors: &SafeTensors, case: &Case, other: &Case) -> Result<(), Fail
         op(&mut view);
         compare(&name(suffix), &view, golden(suffix)?, tolerance)
     };
-    alone(".brightness", &CLOSE, &|v| color::brightness(v, case.brightness))?;
-    alone(".contrast", &CLOSE, &|v| color::contrast(v, case.contrast))?;
-    alone(".saturation", &CLOSE, &|v| color::saturation(v, case.saturation))?;
-    alone(".hue", &LOOSE, &|v| hue::shift_hue(v, case.hue))?;
-    alone(".grayscale", &CLOSE, &color::grayscale)?;
-    alone(".solarize", &CLOSE, &|v| color::solarize(v, 128))?;
+    let change = |suffix: &str, tolerance: &Tolerance, change: Change| {
+        alone(suffix, tolerance, &|v| color::apply(v, &[change]))
+    };
+    change(
+        ".brightness",
+        &CLOSE,
+        Change::Jitter(JitterOp::Brightness(case.brightness)),
+    )?;
+    change(
+        ".contrast",
+        &CLOSE,
+        Change::Jitter(JitterOp::Contrast(case.contrast)),
+    )?;
+    change(
+        ".saturation",
+        &CLOSE,
+        Change::Jitter(JitterOp::Saturation(case.saturation)),
+    )?;
+    change(".hue", &LOOSE, Change::Jitter(JitterOp::Hue(case.hue)))?;
+    change(".grayscale", &CLOSE, Change::Gray)?;
+    change(".solarize", &CLOSE, Change::Solarize(128))?;
     alone(".blur", &LOOSE, &|v| {
         blur::gaussian_blur(v, side, side, case.sigma, &mut blur::Scratch::default());
     })?;

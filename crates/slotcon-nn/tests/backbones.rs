@@ -1,5 +1,7 @@
 //! Every backbone: size, output shape, initialisation.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 use slotcon_nn::{Arch, OutputStride, ResNet, Role, Store};
 use tch::{Device, Kind, Tensor};
 

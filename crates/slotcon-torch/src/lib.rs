@@ -1,7 +1,8 @@
-//! What libtorch has and tch does not: [`autocast`], steps over many tensors at once ([`multi_tensor`]), layouts.
+//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]), layouts.
 //!
 //! All C++ and `unsafe` of the project is in this crate.
 
+mod allocator;
 mod autocast;
 mod error;
 mod ffi;
@@ -9,6 +10,7 @@ mod layout;
 mod memory;
 pub mod multi_tensor;
 
+pub use allocator::keep_freed_memory;
 pub use autocast::autocast;
 pub use error::Error;
 pub use layout::channels_last;

@@ -1,5 +1,7 @@
 //! Inverse augmentation by matrix products against RoIAlign written out from its definition.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 use slotcon::method::inverse_augmentation::InverseAugmentation;
 use tch::{Device, Kind, Tensor};
 

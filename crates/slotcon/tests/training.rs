@@ -1,6 +1,8 @@
 //! Pieces of the training step that golden values do not reach: precision, steps that must be skipped, degenerate
 //! batches.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 use std::sync::Mutex;
 
 use slotcon::method::group_loss::Temperatures;

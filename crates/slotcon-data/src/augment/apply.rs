@@ -1,6 +1,8 @@
 //! The pixels of a view, as its plan says.
 
-use crate::augment::{JitterOp, ViewPlan, blur, color, hue};
+use crate::augment::color::{self, Change};
+use crate::augment::{ViewPlan, blur};
+use crate::geometry::CropBox;
 use crate::picture::Picture;
 use crate::resize::{self, Filter, resize_crop};
 
@@ -9,6 +11,7 @@ use crate::resize::{self, Filter, resize_crop};
 pub struct Workspace {
     resize: resize::Scratch,
     blur: blur::Scratch,
+    changes: Vec<Change>,
 }
 
 /// Makes one view of `picture`: `side` x `side` pixels into `out` (`[side, side, 3]`).
@@ -16,44 +19,49 @@ pub struct Workspace {
 /// # Panics
 /// When the plan's crop leaves the picture, or `out` has another size.
 pub fn make_view(picture: &Picture, plan: &ViewPlan, side: u32, out: &mut [u8], workspace: &mut Workspace) {
+    crop_and_resize(picture, &plan.crop, plan.flip, side, out, workspace);
+    change_colours(plan, out, workspace);
+    blur_and_solarize(plan, side, out, workspace);
+}
+
+/// The first stage of [`make_view`]: crop, resize, mirror.
+pub(crate) fn crop_and_resize(
+    picture: &Picture,
+    crop: &CropBox,
+    mirror: bool,
+    side: u32,
+    out: &mut [u8],
+    workspace: &mut Workspace,
+) {
     resize_crop(
         picture,
-        &plan.crop,
+        crop,
         (side, side),
         Filter::Bicubic,
+        mirror,
         out,
         &mut workspace.resize,
     );
-    let side = side as usize;
-    if plan.flip {
-        mirror(out, side);
-    }
-    for op in plan.jitter.iter().flatten() {
-        match *op {
-            JitterOp::Brightness(factor) => color::brightness(out, factor),
-            JitterOp::Contrast(factor) => color::contrast(out, factor),
-            JitterOp::Saturation(factor) => color::saturation(out, factor),
-            JitterOp::Hue(turn) => hue::shift_hue(out, turn),
-        }
-    }
+}
+
+/// The second stage: jitter and gray.
+pub(crate) fn change_colours(plan: &ViewPlan, out: &mut [u8], workspace: &mut Workspace) {
+    let changes = &mut workspace.changes;
+    changes.clear();
+    changes.extend(plan.jitter.iter().flatten().map(|&op| Change::Jitter(op)));
     if plan.gray {
-        color::grayscale(out);
+        changes.push(Change::Gray);
     }
+    color::apply(out, changes);
+}
+
+/// The third stage: blur and solarize.
+pub(crate) fn blur_and_solarize(plan: &ViewPlan, side: u32, out: &mut [u8], workspace: &mut Workspace) {
+    let side = side as usize;
     if let Some(sigma) = plan.blur {
         blur::gaussian_blur(out, side, side, sigma, &mut workspace.blur);
     }
     if let Some(threshold) = plan.solarize {
-        color::solarize(out, threshold);
-    }
-}
-
-/// Mirrors every row left to right.
-fn mirror(rgb: &mut [u8], width: usize) {
-    for row in rgb.chunks_exact_mut(width * 3) {
-        for x in 0..width / 2 {
-            for c in 0..3 {
-                row.swap(x * 3 + c, (width - 1 - x) * 3 + c);
-            }
-        }
+        color::apply(out, &[Change::Solarize(threshold)]);
     }
 }

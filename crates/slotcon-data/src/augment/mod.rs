@@ -1,4 +1,4 @@
-//! Two views of one picture: what is drawn at random ([`draw`]) apart from what is then done to the pixels ([`apply`]).
+//! Two views of one picture: what is drawn at random ([`plan_pair`]) apart from what is then done to the pixels ([`make_view`]).
 //!
 //! The order of things is the official one: crop and resize (bicubic), mirror, colour jitter in random order, gray,
 //! blur, solarize. Views leave as bytes; whoever trains normalises them.
@@ -8,9 +8,10 @@ pub mod blur;
 pub mod color;
 mod config;
 mod draw;
-pub mod hue;
+mod hue;
 
 pub use apply::{Workspace, make_view};
+pub(crate) use apply::{blur_and_solarize, change_colours, crop_and_resize};
 pub use config::{AugmentConfig, ColorJitter, ViewAugment};
 pub use draw::{Jitter, JitterOp, PairPlan, ViewPlan, plan_pair};
 

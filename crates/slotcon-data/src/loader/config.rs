@@ -1,5 +1,7 @@
 //! The settings of the loader.
 
+use std::time::Duration;
+
 /// How batches are put together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderConfig {
@@ -18,6 +20,11 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// Global step of the first batch.
     pub first_step: u64,
+    /// Pictures of tar files are shuffled within a window of so many, see [`crate::sampler::Sampler::with_shards`].
+    pub shuffle_window: usize,
+    /// A picture that is not read within this time counts as one that cannot be used, so that a file system that stalls
+    /// on one file does not stop the run. Zero waits for ever.
+    pub read_timeout: Duration,
     /// The run ends when more than this fraction of the pictures tried cannot be used,
     pub max_bad_fraction: f64,
     /// once this many have been tried.
@@ -34,6 +41,8 @@ impl Default for LoaderConfig {
             prefetch: 2,
             seed: 0,
             first_step: 0,
+            shuffle_window: 2000,
+            read_timeout: Duration::ZERO,
             max_bad_fraction: 0.1,
             bad_grace: 100,
         }

@@ -4,6 +4,7 @@ mod batch;
 mod config;
 mod policy;
 mod pool;
+mod reader;
 mod sample;
 mod worker;
 
@@ -12,12 +13,16 @@ use std::thread::JoinHandle;
 
 pub use batch::{BadPicture, PairedBatch, PixelBuffer, ViewBatch};
 pub use config::LoaderConfig;
+pub(crate) use reader::Reader;
+pub use sample::make_pair;
+pub(crate) use sample::{SampleMaker, Stage};
 
 use crate::augment::{Augment, AugmentConfig};
 use crate::error::{Error, Result};
 use crate::sampler::Sampler;
 use crate::source::Dataset;
 use policy::BadPolicy;
+pub use pool::BufferHook;
 use worker::Shared;
 
 /// Hands over batches for ever, epoch after epoch.
@@ -43,6 +48,19 @@ impl Loader {
     /// # Errors
     /// When the data set has fewer pictures than a batch over all ranks takes, or a setting cannot work.
     pub fn new(dataset: Arc<Dataset>, augment: AugmentConfig, config: LoaderConfig) -> Result<Self> {
+        Self::with_hook(dataset, augment, config, None)
+    }
+
+    /// The same, with pixel buffers that `hook` is told of.
+    ///
+    /// # Errors
+    /// As [`Loader::new`].
+    pub fn with_hook(
+        dataset: Arc<Dataset>,
+        augment: AugmentConfig,
+        config: LoaderConfig,
+        hook: Option<Arc<dyn BufferHook>>,
+    ) -> Result<Self> {
         let augment = Augment::new(augment)?;
         let policy = BadPolicy::new(&config)?;
         if config.prefetch == 0 {
@@ -58,13 +76,14 @@ impl Loader {
             config.rank,
             config.world_size,
             config.seed,
-        )?;
+        )?
+        .with_shards(dataset.shards(), config.shuffle_window);
         let steps_per_epoch = sampler.steps_per_epoch();
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let shared = Arc::new(Shared::new(dataset, augment, &config, sampler));
+        let shared = Arc::new(Shared::new(dataset, augment, &config, sampler, hook));
         let mut loader = Self {
             shared,
             threads: Vec::new(),

@@ -1,29 +1,47 @@
 //! Pixel buffers that are used over and over.
 
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::PixelBuffer;
+
+/// Told of every pixel buffer, so that it can be prepared once: CUDA copies from pinned memory without waiting.
+pub trait BufferHook: Debug + Send + Sync {
+    /// A buffer has come into being. Its address stays the same until it is freed.
+    fn allocated(&self, bytes: &mut [u8]);
+    /// A buffer will be gone after this call.
+    fn freed(&self, bytes: &mut [u8]);
+}
 
 /// Buffers of one size that wait for their next use.
 #[derive(Debug)]
 pub(super) struct Pool {
     size: usize,
     free: Mutex<Vec<Vec<u8>>>,
+    hook: Option<Arc<dyn BufferHook>>,
 }
 
 impl Pool {
-    pub(super) fn new(size: usize) -> Self {
+    pub(super) fn new(size: usize, hook: Option<Arc<dyn BufferHook>>) -> Self {
         Self {
             size,
             free: Mutex::new(Vec::new()),
+            hook,
         }
     }
 
     /// A buffer with whatever it held before.
     pub(super) fn take(self: &Arc<Self>) -> PixelBuffer {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let bytes = free.unwrap_or_else(|| {
+            let mut bytes = vec![0; self.size];
+            if let Some(hook) = &self.hook {
+                hook.allocated(&mut bytes);
+            }
+            bytes
+        });
         PixelBuffer {
-            bytes: free.unwrap_or_else(|| vec![0; self.size]),
+            bytes,
             pool: Arc::clone(self),
         }
     }
@@ -33,5 +51,14 @@ impl Pool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(bytes);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let Some(hook) = &self.hook else { return };
+        for bytes in self.free.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            hook.freed(bytes);
+        }
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::batch::{BadPicture, PairedBatch, ViewBatch};
 use super::config::LoaderConfig;
-use super::pool::Pool;
+use super::pool::{BufferHook, Pool};
+use super::reader::Reader;
 use super::sample::{SampleMaker, SampleResult};
 use crate::augment::Augment;
 use crate::error::{Error, Result};
@@ -22,6 +24,7 @@ pub(super) struct Shared {
     batch: usize,
     prefetch: usize,
     seed: u64,
+    patience: Duration,
     pool: Arc<Pool>,
     state: Mutex<State>,
     /// There is room for a further batch, or the end has come.
@@ -98,8 +101,9 @@ impl Shared {
         augment: Augment,
         config: &LoaderConfig,
         sampler: Sampler,
+        hook: Option<Arc<dyn BufferHook>>,
     ) -> Self {
-        let pool = Arc::new(Pool::new(config.batch * augment.view_bytes()));
+        let pool = Arc::new(Pool::new(config.batch * augment.view_bytes(), hook));
         let state = State {
             sampler,
             next_step: config.first_step,
@@ -113,6 +117,7 @@ impl Shared {
             batch: config.batch,
             prefetch: config.prefetch,
             seed: config.seed,
+            patience: config.read_timeout,
             pool,
             state: Mutex::new(state),
             room: Condvar::new(),
@@ -156,8 +161,9 @@ impl Shared {
     pub(super) fn work(&self) {
         let worked = catch_unwind(AssertUnwindSafe(|| {
             let mut maker = SampleMaker::new(&self.augment);
+            let mut reader = Reader::new(Arc::clone(&self.dataset), self.patience);
             while let Some(task) = self.next_task() {
-                let result = maker.make(&self.dataset, &self.augment, self.seed, task.epoch, task.index);
+                let result = maker.make(&mut reader, &self.augment, self.seed, task.epoch, task.index);
                 self.put(&task, result, &maker);
             }
         }));

@@ -7,6 +7,7 @@ mod sniff;
 
 use std::fs::File;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 pub use sniff::Format;
@@ -124,36 +125,100 @@ pub(crate) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> Result<(), PictureE
 /// # Errors
 /// As [`decode_rgb`], but for reading.
 pub fn decode_rgb_bytes(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, PictureError> {
-    let mut picture = Picture::default();
-    decode_into(bytes, options, &mut picture)?;
-    Ok(picture)
+    let mut decoder = Decoder::default();
+    decoder.decode_part(bytes, options, |width, height| ((), [whole(width, height); 2]))?;
+    Ok(decoder.picture)
 }
 
-/// Decodes into the memory of an earlier picture.
-pub(crate) fn decode_into(
-    bytes: &[u8],
-    options: &DecodeOptions,
-    picture: &mut Picture,
-) -> Result<(), PictureError> {
-    let buffer = std::mem::take(&mut picture.rgb);
-    let decoded = std::panic::catch_unwind(move || decode(bytes, options, buffer));
-    *picture = decoded.unwrap_or_else(|cause| Err(PictureError::Panic(panic_text(cause.as_ref()))))?;
-    Ok(())
+/// The memory a thread keeps to decode one picture after another.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    jpeg: jpeg::Memory,
+    /// What was decoded last.
+    pub(crate) picture: Picture,
 }
 
-fn decode(bytes: &[u8], options: &DecodeOptions, buffer: Vec<u8>) -> Result<Picture, PictureError> {
-    if bytes.is_empty() {
-        return Err(PictureError::Empty);
+/// What came of decoding a part of a picture.
+#[derive(Debug)]
+pub(crate) struct Part<P> {
+    /// What the choice of the part gave beside it.
+    pub(crate) plan: P,
+    /// Where the decoded pixels begin in the whole picture.
+    pub(crate) top: u32,
+    pub(crate) left: u32,
+}
+
+impl Decoder {
+    /// Decodes at least the two boxes that `choose` picks once width and height are known; more where the format knows no
+    /// parts. Of what is decoded only these boxes hold the picture for certain.
+    pub(crate) fn decode_part<P>(
+        &mut self,
+        bytes: &[u8],
+        options: &DecodeOptions,
+        choose: impl FnOnce(u32, u32) -> (P, [CropBox; 2]),
+    ) -> Result<Part<P>, PictureError> {
+        let mut choose = Some(choose);
+        let mut plan = None;
+        let mut pick = |width, height| {
+            let (chosen, wanted) = choose.take()?(width, height);
+            plan = Some(chosen);
+            Some(wanted)
+        };
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            let (top, left) = self.decode(bytes, options, &mut pick)?;
+            // Where the whole had to be decoded, the choice is still to be made.
+            pick(self.picture.width, self.picture.height);
+            Ok((top, left))
+        }));
+        let (top, left) = decoded.unwrap_or_else(|cause| {
+            // Half-done work is not built upon.
+            *self = Self::default();
+            Err(PictureError::Panic(panic_text(cause.as_ref())))
+        })?;
+        let plan = plan.ok_or(PictureError::Empty)?;
+        Ok(Part { plan, top, left })
     }
-    let (picture, orientation) = match Format::of(bytes).ok_or(PictureError::UnknownFormat)? {
-        Format::Jpeg => jpeg::decode(bytes, options, buffer)?,
-        format => other::decode(bytes, format, options)?,
-    };
-    Ok(if options.exif_orientation {
-        orient::turn(picture, orientation)
-    } else {
-        picture
-    })
+
+    /// Gives where the decoded pixels begin. `pick` says what is wanted; it may be left unasked.
+    fn decode(
+        &mut self,
+        bytes: &[u8],
+        options: &DecodeOptions,
+        pick: &mut dyn FnMut(u32, u32) -> Option<[CropBox; 2]>,
+    ) -> Result<(u32, u32), PictureError> {
+        if bytes.is_empty() {
+            return Err(PictureError::Empty);
+        }
+        let (picture, orientation) = match Format::of(bytes).ok_or(PictureError::UnknownFormat)? {
+            Format::Jpeg => {
+                let buffer = std::mem::take(&mut self.picture.rgb);
+                match jpeg::decode(bytes, options, buffer, &mut self.jpeg, pick)? {
+                    jpeg::Decoded::Part { picture, top, left } => {
+                        self.picture = picture;
+                        return Ok((top, left));
+                    }
+                    jpeg::Decoded::Whole { picture, orientation } => (picture, orientation),
+                }
+            }
+            format => other::decode(bytes, format, options)?,
+        };
+        self.picture = if options.exif_orientation {
+            orient::turn(picture, orientation)
+        } else {
+            picture
+        };
+        Ok((0, 0))
+    }
+}
+
+/// The box around a whole picture.
+pub(crate) fn whole(width: u32, height: u32) -> CropBox {
+    CropBox {
+        top: 0,
+        left: 0,
+        height,
+        width,
+    }
 }
 
 fn check_size(width: u64, height: u64, options: &DecodeOptions) -> Result<(), PictureError> {
@@ -174,4 +239,57 @@ pub(crate) fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| cause.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no reason given")
         .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, Stream};
+
+    #[test]
+    fn parts_equal_the_same_parts_of_the_whole() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+        let options = DecodeOptions::default();
+        let mut random = Stream::new(2, 0, 0, Purpose::Scene, 0);
+        let mut partial = 0;
+        let mut decoder = Decoder::default();
+        for name in [
+            "444.jpg",
+            "422.jpg",
+            "420.jpg",
+            "411.jpg",
+            "440.jpg",
+            "gray.jpg",
+            "restart.jpg",
+            "progressive.jpg",
+            "1x1.jpg",
+            "rgb.png",
+        ] {
+            let bytes = std::fs::read(folder.join(name)).unwrap();
+            let whole = decode_rgb_bytes(&bytes, &options).unwrap();
+            for _ in 0..200 {
+                let mut span = |n: u32| {
+                    let from = random.below(u64::from(n)) as u32;
+                    (from, 1 + random.below(u64::from(n - from)) as u32)
+                };
+                let mut wanted = || {
+                    let ((left, width), (top, height)) = (span(whole.width), span(whole.height));
+                    CropBox {
+                        top,
+                        left,
+                        height,
+                        width,
+                    }
+                };
+                let boxes = [wanted(), wanted()];
+                let part = decoder.decode_part(&bytes, &options, |_, _| ((), boxes)).unwrap();
+                partial += usize::from(decoder.picture.rgb.len() < whole.rgb.len());
+                for wanted in boxes {
+                    let got = decoder.picture.cut(&wanted.seen_from(part.top, part.left));
+                    assert_eq!(got, whole.cut(&wanted), "{name} {boxes:?}");
+                }
+            }
+        }
+        assert!(partial > 900, "only {partial} parts were decoded as parts");
+    }
 }

@@ -34,7 +34,7 @@ struct Region {
 
 /// Draws scene `index` of `seed`: a picture of `size` x `size` pixels and the class of every pixel.
 ///
-/// One or two grounds, and on them two to four things that may overlap.
+/// One or two grounds, and on them two or three things that may overlap.
 ///
 /// # Panics
 /// When `size` is 0.
@@ -91,10 +91,10 @@ fn compose(random: &mut Stream) -> Vec<Region> {
     }
     let mut things: Vec<usize> = (GROUNDS..CLASSES.len()).collect();
     random.shuffle(&mut things);
-    let count = 2 + random.below(3) as usize;
+    let count = 2 + random.below(2) as usize;
     for &class in &things[..count] {
-        let (x, y) = (random.uniform(15.0, 145.0), random.uniform(15.0, 145.0));
-        let radius = random.uniform(24.0, 44.0);
+        let (x, y) = (random.uniform(20.0, 140.0), random.uniform(20.0, 140.0));
+        let radius = random.uniform(30.0, 52.0);
         let turn = random.uniform(-0.35, 0.35);
         let shape = Shape::of_thing(class - GROUNDS, x, y, radius, turn);
         regions.push(Region {

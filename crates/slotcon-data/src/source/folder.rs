@@ -23,7 +23,7 @@ pub(super) enum Walk {
 
 /// What a file's name says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Picture,
     SomethingElse,
     /// Only its content can tell.
@@ -81,7 +81,7 @@ const OTHERS: &[&str] = &[
     "cls",
 ];
 
-fn kind_of(name: &OsStr) -> Kind {
+pub(super) fn kind_of(name: &OsStr) -> Kind {
     // Names with a leading dot are other programs' business (".DS_Store", "._photo.jpg").
     if name.as_bytes().first() == Some(&b'.') {
         return Kind::SomethingElse;
@@ -103,16 +103,6 @@ fn holds_a_picture(path: &Path) -> bool {
     let mut start = [0; SNIFF_BYTES];
     let read = File::open(path).and_then(|mut file| file.read(&mut start));
     read.is_ok_and(|n| Format::of(&start[..n]).is_some())
-}
-
-/// Refuses what is missing or is no folder.
-pub(super) fn require_folder(path: &Path) -> Result<()> {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(Error::NotAFolder { path: path.into() }),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing { path: path.into() }),
-        Err(e) => Err(Error::io(path, e)),
-    }
 }
 
 /// The folders directly inside `folder`, sorted by name.
@@ -278,7 +268,11 @@ mod tests {
         put(dir.path(), "file.jpg", b"");
         assert!(matches!(
             open(dir.path().join("file.jpg")),
-            Error::NotAFolder { .. }
+            Error::NotASource { .. }
+        ));
+        assert!(matches!(
+            open(dir.path().join("s-{0..2}.tar")),
+            Error::Missing { .. }
         ));
         assert!(matches!(Dataset::open(&[], Layout::Folder), Err(Error::NoRoots)));
     }

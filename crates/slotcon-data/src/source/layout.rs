@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::PathList;
-use super::folder::{Walk, list_below, require_folder, subfolders};
+use super::folder::{Walk, list_below, subfolders};
 use crate::error::{Error, Result};
 
 /// How the pictures of a data set are arranged.
@@ -37,7 +37,6 @@ impl Layout {
 
     /// Appends the pictures of one root, sorted.
     pub(super) fn list(self, root: &Path, paths: &mut PathList) -> Result<()> {
-        require_folder(root)?;
         match self {
             Self::Folder => list_below(root, Walk::Deep, paths),
             Self::Coco => self.list_part(root, "train2017", paths),

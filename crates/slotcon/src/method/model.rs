@@ -173,19 +173,30 @@ impl SlotCon {
     ) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
         let mode = Mode { train: true, half };
-        let student = [
-            self.student.forward(&a.crops, mode)?,
-            self.student.forward(&b.crops, mode)?,
-        ];
+        let clock = Rc::clone(&self.clock);
+        let student = {
+            let parts = ["student_forward", "heads", "grouping"];
+            let groups = |view: &View| self.student.forward_timed(&view.crops, mode, &clock, parts);
+            [groups(a)?, groups(b)?]
+        };
         let teacher = {
             let _guard = tch::no_grad_guard();
-            self.average.update(teacher_momentum)?;
-            [
-                self.teacher.forward(&a.crops, mode)?,
-                self.teacher.forward(&b.crops, mode)?,
-            ]
+            clock.time("teacher_update", || self.average.update(teacher_momentum))?;
+            let parts = ["teacher_forward", "heads", "grouping"];
+            let groups = |view: &View| self.teacher.forward_timed(&view.crops, mode, &clock, parts);
+            [groups(a)?, groups(b)?]
         };
+        clock.time("losses", || self.compare(views, student, teacher, mode))
+    }
 
+    /// From both networks' groups to the losses.
+    fn compare(
+        &mut self,
+        [a, b]: &[View; 2],
+        student: [Groups; 2],
+        teacher: [Groups; 2],
+        mode: Mode,
+    ) -> Result<Step, slotcon_torch::Error> {
         let back = [a, b].map(|view| {
             let scores = &teacher[0].scores;
             let grid = teacher[0].grid;

@@ -41,12 +41,9 @@ impl Recipe {
     /// # Errors
     /// A stride that no backbone can have.
     pub fn output_stride(&self) -> Result<OutputStride, RecipeError> {
+        let own = self.arch()?.output_stride();
         let given = self.model.output_stride;
-        let pixels = if given == 0 {
-            self.arch()?.output_stride()
-        } else {
-            given
-        };
+        let pixels = if given == 0 { own } else { given };
         OutputStride::new(pixels).ok_or_else(|| {
             wrong(
                 "model.output_stride",

@@ -186,7 +186,9 @@ pub struct RunRecipe {
     pub log_every: u64,
     /// Steps between two checkpoints; 0: at the end only (and when the run is stopped).
     pub save_every: u64,
-    /// Checkpoints kept besides the last.
+    /// Epochs between two checkpoints, besides those by steps; 0: none.
+    pub save_every_epochs: u64,
+    /// Numbered checkpoints kept; the newest is also `last.safetensors`.
     pub keep: usize,
     /// Steps in a row with a loss or gradient that is not finite, after which the run stops.
     pub max_bad_steps: u64,
@@ -202,6 +204,7 @@ impl Default for RunRecipe {
             threads: 0,
             log_every: 10,
             save_every: 1000,
+            save_every_epochs: 0,
             keep: 2,
             max_bad_steps: 20,
         }

@@ -1,6 +1,6 @@
 //! A run: from a recipe and a folder of pictures to checkpoints, metrics and logs in the run directory.
 //!
-//! [`pretrain`] is the loop; [`directory`] what it leaves behind; [`metrics`] one logged step; what shows or stores
+//! [`mod@pretrain`] is the loop; [`directory`] what it leaves behind; [`metrics`] one logged step; what shows or stores
 //! metrics stands behind [`observer::Observer`].
 
 pub mod batch;

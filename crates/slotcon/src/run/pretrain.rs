@@ -259,8 +259,16 @@ impl Trainer {
                 let seconds = since.elapsed().as_secs_f64();
                 let pictures = ((done - logged_step) * self.recipe.optim.batch as u64) as f64;
                 (since, logged_step) = (Instant::now(), done);
+                let skipped = self.progress.skipped;
                 let metrics = self.metrics(&step, pictures / seconds.max(1e-9))?;
                 observers.logged(&metrics)?;
+                if metrics.skipped_steps > skipped {
+                    let count = metrics.skipped_steps - skipped;
+                    let text = format!(
+                        "{count} of the steps up to {done} skipped: their loss or gradients were not finite"
+                    );
+                    observers.said(Level::Warning, &text)?;
+                }
                 if let Some(warning) = metrics.groups.warning(self.recipe.model.prototypes)
                     && done > self.rate.warmup
                 {
@@ -268,7 +276,7 @@ impl Trainer {
                 }
                 last = Some(metrics);
             }
-            if run.save_every > 0 && done.is_multiple_of(run.save_every) && done < total && self.sound() {
+            if self.save_is_due() && self.sound() {
                 self.save(directory)?;
                 saved = Some(done);
             }
@@ -359,6 +367,14 @@ impl Trainer {
             pictures_per_second,
             groups: GroupHealth::of(step, self.recipe.model.teacher_temp),
         })
+    }
+
+    /// Whether a checkpoint is due, by steps or by epochs; the one at the end is not counted.
+    fn save_is_due(&self) -> bool {
+        let (run, done) = (&self.recipe.run, self.progress.step);
+        let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
+        done < self.progress.total_steps
+            && (every(run.save_every) || every(run.save_every_epochs * self.progress.steps_per_epoch))
     }
 
     /// Whether the last step was a good one, so that a checkpoint is worth keeping.

@@ -6,13 +6,14 @@ use crate::error::Error;
 use crate::recipe::Recipe;
 
 /// Keys that change neither the pictures nor the arithmetic of a step.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "data.threads",
     "data.prefetch",
     "data.max_bad",
     "run.threads",
     "run.log_every",
     "run.save_every",
+    "run.save_every_epochs",
     "run.keep",
     "run.max_bad_steps",
 ];

@@ -1,5 +1,8 @@
 //! The official implementation's golden values: every case that the fixtures folder holds.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
+mod names;
 mod schedules;
 mod steps;
 mod support;
@@ -12,9 +15,9 @@ fn main() -> ExitCode {
     let args = Arguments::from_args();
     let trials = match support::fixtures() {
         None => vec![Trial::test("golden (no fixtures)", || Ok(())).with_ignored_flag(true)],
-        Some(folder) => steps::trials(&folder)
+        Some(folder) => [names::trials, schedules::trials, steps::trials]
             .into_iter()
-            .chain(schedules::trials(&folder))
+            .flat_map(|of| of(&folder))
             .collect(),
     };
     libtest_mimic::run(&args, trials).exit_code()

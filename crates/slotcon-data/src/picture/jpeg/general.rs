@@ -1,4 +1,4 @@
-//! JPEG, the format of nearly every photo.
+//! The rare kinds of JPEG: progressive, CMYK, RGB, unusual subsampling; and a verdict on what is broken.
 
 use image::metadata::Orientation;
 use zune_core::bytestream::ZCursor;
@@ -6,8 +6,8 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::{DecodeOptions, Picture, check_size, orient};
 use crate::error::PictureError;
+use crate::picture::{DecodeOptions, Picture, check_size, orient};
 
 /// Decodes into `buffer`'s memory.
 pub(super) fn decode(

@@ -1,0 +1,65 @@
+//! JPEG, the format of nearly every photo: a decoder of our own for the everyday kind, another one for all the rest.
+
+mod baseline;
+mod colour;
+mod general;
+mod header;
+mod huffman;
+mod idct;
+
+use image::metadata::Orientation;
+
+pub(crate) use baseline::Memory;
+
+use super::{DecodeOptions, Picture, check_size, orient, whole};
+use crate::error::PictureError;
+use crate::geometry::CropBox;
+
+/// What was decoded: the part that was wanted, upright, or the whole as it lies in the file.
+pub(super) enum Decoded {
+    Part {
+        picture: Picture,
+        top: u32,
+        left: u32,
+    },
+    Whole {
+        picture: Picture,
+        orientation: Orientation,
+    },
+}
+
+/// Decodes into `buffer`'s memory. `pick` says which part is wanted.
+pub(super) fn decode(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    mut buffer: Vec<u8>,
+    memory: &mut Memory,
+    pick: &mut dyn FnMut(u32, u32) -> Option<[CropBox; 2]>,
+) -> Result<Decoded, PictureError> {
+    if let Some(header) = header::Header::read(bytes) {
+        check_size(header.width as u64, header.height as u64, options)?;
+        let (width, height) = (header.width as u32, header.height as u32);
+        let orientation = match &header.exif {
+            Some(range) if options.exif_orientation => orient::of_exif(&bytes[range.clone()]),
+            _ => Orientation::NoTransforms,
+        };
+        let upright = orientation == Orientation::NoTransforms;
+        let boxes = if upright { pick(width, height) } else { None };
+        let boxes = boxes.unwrap_or([whole(width, height); 2]);
+        let wanted = boxes[0].union(&boxes[1]);
+        if baseline::decode(bytes, &header, &boxes, memory, &mut buffer).is_some() {
+            let picture = Picture::new(wanted.width, wanted.height, buffer);
+            return Ok(match upright {
+                true => Decoded::Part {
+                    picture,
+                    top: wanted.top,
+                    left: wanted.left,
+                },
+                false => Decoded::Whole { picture, orientation },
+            });
+        }
+    }
+    // Rare kinds, and files that are not whole: this decoder also knows what is wrong with them.
+    let (picture, orientation) = general::decode(bytes, options, buffer)?;
+    Ok(Decoded::Whole { picture, orientation })
+}
