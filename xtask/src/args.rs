@@ -14,6 +14,8 @@ pub enum Task {
     Demo(Vec<String>),
     /// Set up, then run the tests with these arguments.
     Test(Vec<String>),
+    /// Set up, then the tests against PyTorch, torchvision and timm.
+    Interop,
     /// Everything that must pass before a change goes in, or the same against CUDA.
     Check {
         /// Compile and link against the CUDA build of libtorch instead.
@@ -69,6 +71,7 @@ const TEST: &str = "\
 Set up, then run every test of the workspace, documentation examples included.
 
 Usage: cargo xtask test [ARGS...]
+       cargo xtask test --interop
 
 ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo test`, for example
   cargo xtask test -p slotcon-data
@@ -77,6 +80,9 @@ ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo tes
   SLOTCON_FIXTURES   folder of golden values        (default ../shared/fixtures from the repository's root)
   SLOTCON_DATA       folder of small real data sets (default ../shared/data)
 Tests that need a folder which is absent say so and are reported as ignored.
+
+--interop instead loads exported weights into torchvision and timm, and files of torch.save here. It makes
+.venv-interop/ with them (about 3 GB to fetch, 5 GB on disk, once; CUDA's libraries come with PyPI's torch).
 ";
 
 const CHECK: &str = "\
@@ -116,6 +122,8 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
             ),
         },
         "demo" => Ok(Task::Demo(rest.to_vec())),
+        "test" if rest == ["--interop"] => Ok(Task::Interop),
+        "test" if rest.iter().any(|a| a == "--interop") => bail!("--interop takes nothing else"),
         "test" => Ok(Task::Test(rest.to_vec())),
         "check" => match flags(rest).as_slice() {
             [] => Ok(Task::Check { cuda: false }),
@@ -148,6 +156,7 @@ mod tests {
         assert_eq!(parsed("").unwrap(), Task::Help(HELP));
         assert_eq!(parsed("setup").unwrap(), Task::Setup(Choice::Auto));
         assert_eq!(parsed("setup --cuda").unwrap(), Task::Setup(Choice::Cuda));
+        assert_eq!(parsed("test --interop").unwrap(), Task::Interop);
         assert_eq!(parsed("setup -h").unwrap(), Task::Help(SETUP));
         assert_eq!(parsed("check --cuda").unwrap(), Task::Check { cuda: true });
         assert_eq!(
@@ -165,5 +174,6 @@ mod tests {
         assert!(parsed("stup").unwrap_err().to_string().contains("'stup'"));
         assert!(parsed("setup --gpu").unwrap_err().to_string().contains("--gpu"));
         assert!(parsed("setup --cuda --cpu").is_err());
+        assert!(parsed("test --interop golden").is_err());
     }
 }

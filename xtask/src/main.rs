@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod demo;
+mod interop;
 mod process;
 mod setup;
 mod test;
@@ -32,6 +33,7 @@ fn run() -> Result<()> {
         Task::Setup(choice) => setup::run(&root, choice),
         Task::Demo(args) => demo::run(&root, &args),
         Task::Test(args) => test::run(&root, &args),
+        Task::Interop => interop::run(&root),
         Task::Check { cuda: false } => check::run(&root),
         Task::Check { cuda: true } => check::run_cuda(&root),
     }

@@ -73,7 +73,7 @@ fn names_a_package(args: &[String]) -> bool {
 }
 
 /// The folders by variable, made absolute, since tests run in their crate's folder.
-fn folders(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+pub fn folders(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let here = std::env::current_dir().context("the current folder is gone")?;
     let found: Vec<_> = FOLDERS
         .iter()

@@ -84,6 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         out: args.out.clone(),
         start: Start::Overwrite,
         init_from: None,
+        init_backbone: None,
         device: args.device.clone(),
         stop: Stop::on_signals()?,
     };

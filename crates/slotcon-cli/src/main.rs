@@ -3,6 +3,9 @@
 mod bench;
 mod demo;
 mod evaluate;
+mod export;
+mod import;
+mod inspect;
 mod pretrain;
 mod segment;
 
@@ -24,6 +27,9 @@ enum Command {
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Inspect(inspect::Args),
     Bench(bench::Args),
 }
 
@@ -35,6 +41,9 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

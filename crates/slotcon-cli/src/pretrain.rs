@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<String>,
     /// Go on with the run in OUT from its last checkpoint, exactly as if it had not been interrupted.
-    #[arg(long, conflicts_with_all = ["overwrite", "init_from"])]
+    #[arg(long, conflicts_with_all = ["overwrite", "init_from", "init_backbone"])]
     resume: bool,
     /// Replace the run that is in OUT.
     #[arg(long)]
@@ -35,6 +35,11 @@ pub struct Args {
     /// Start a new run from the weights of this checkpoint (not its optimizer, not its schedule).
     #[arg(long, value_name = "CHECKPOINT")]
     init_from: Option<PathBuf>,
+    /// Start a new run from a backbone alone: a ResNet's state dict of torchvision or timm (.pth, .safetensors), one with
+    /// prefixes as MoCo's, an official SlotCon checkpoint or one of ours. Student and teacher both get it; projector,
+    /// prototypes and predictor start fresh. A weight that is missing or of another shape is an error.
+    #[arg(long, value_name = "FILE", conflicts_with = "init_from")]
+    init_backbone: Option<PathBuf>,
     /// auto (a GPU if there is one), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -90,6 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         out: args.out,
         start,
         init_from: args.init_from,
+        init_backbone: args.init_backbone,
         device: args.device,
         stop: Stop::on_signals()?,
     };

@@ -17,6 +17,9 @@ pub enum Error {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Weights from elsewhere cannot be used.
+    #[error(transparent)]
+    Weights(#[from] crate::weights::WeightsError),
     /// The weights do not fit.
     #[error(transparent)]
     Network(#[from] slotcon_nn::Error),

@@ -9,5 +9,6 @@ pub mod optim;
 pub mod recipe;
 pub mod run;
 pub mod schedule;
+pub mod weights;
 
 pub use error::Error;

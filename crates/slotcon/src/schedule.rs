@@ -4,7 +4,7 @@
 use std::f64::consts::PI;
 
 /// Where the cosine ends.
-const FINAL: f64 = 1e-6;
+pub(crate) const FINAL: f64 = 1e-6;
 
 /// The learning rate of every iteration of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -94,6 +94,14 @@ pub fn cuda_beside(root: &Path) -> Result<PathBuf> {
     Ok(beside)
 }
 
+/// A Python 3 with pip.
+///
+/// # Errors
+/// If there is none; the message says which part is missing.
+pub fn python() -> Result<PathBuf> {
+    tools::python_with_pip()
+}
+
 /// The folder with `libtorch_cpu.so` that builds use now, if it can be told without asking Python.
 pub fn library_folder(root: &Path) -> Result<Option<PathBuf>> {
     let target = folder(root);

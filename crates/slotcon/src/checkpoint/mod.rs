@@ -4,14 +4,17 @@
 //! final place, flushed to the disk and renamed, so that a reader sees the old file or the new one, never a part.
 
 mod error;
+mod file;
 mod read;
 mod write;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::CheckpointError;
+pub(crate) use file::{TensorFile, tensor};
 pub use read::Checkpoint;
 pub use write::save;
+pub(crate) use write::{tensor_bytes, write_safetensors, write_whole};
 
 /// Version of the layout described here. A program refuses a newer one by name.
 pub const FORMAT_VERSION: u32 = 1;

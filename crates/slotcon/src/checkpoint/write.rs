@@ -30,6 +30,11 @@ impl Lazy {
             Kind::Int64 => Dtype::I64,
             Kind::Half => Dtype::F16,
             Kind::BFloat16 => Dtype::BF16,
+            Kind::Int => Dtype::I32,
+            Kind::Int16 => Dtype::I16,
+            Kind::Int8 => Dtype::I8,
+            Kind::Uint8 => Dtype::U8,
+            Kind::Bool => Dtype::BOOL,
             other => return Err(format!("no safetensors type for {other:?}")),
         };
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
@@ -51,10 +56,7 @@ impl View for Lazy {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let tensor = self.tensor.to_device(tch::Device::Cpu).contiguous();
-        let mut bytes = vec![0u8; self.data_len()];
-        tensor.copy_data_u8(&mut bytes, tensor.numel());
-        Cow::Owned(bytes)
+        Cow::Owned(tensor_bytes(&self.tensor))
     }
 
     fn data_len(&self) -> usize {
@@ -73,10 +75,6 @@ pub fn save(
     recipe: &Recipe,
     progress: &Progress,
 ) -> Result<(), CheckpointError> {
-    let io = |source| CheckpointError::Io {
-        path: path.into(),
-        source,
-    };
     let other = |reason: String| CheckpointError::Format {
         path: path.into(),
         reason,
@@ -97,9 +95,60 @@ pub fn save(
         progress: progress.clone(),
     };
     let header = serde_json::to_string(&header).map_err(|e| other(e.to_string()))?;
-    let metadata = HashMap::from([(HEADER.to_owned(), header)]);
+    serialize(path, tensors, Some(HashMap::from([(HEADER.to_owned(), header)])))
+}
 
-    let folder = path.parent().unwrap_or(Path::new("."));
+/// Writes named tensors to `path` as a plain safetensors file, whole or not at all.
+pub(crate) fn write_safetensors(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), CheckpointError> {
+    let tensors = tensors.into_iter().map(|(name, tensor)| {
+        let lazy = Lazy::new(tensor).map_err(|reason| CheckpointError::Format {
+            path: path.into(),
+            reason,
+        })?;
+        Ok((name, lazy))
+    });
+    let tensors = tensors.collect::<Result<_, CheckpointError>>()?;
+    // What loaders of PyTorch weights look for.
+    serialize(
+        path,
+        tensors,
+        Some(HashMap::from([("format".into(), "pt".into())])),
+    )
+}
+
+fn serialize(
+    path: &Path,
+    tensors: Vec<(String, Lazy)>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<(), CheckpointError> {
+    write_whole(path, |unfinished| {
+        safetensors::serialize_to_file(tensors, metadata, unfinished).map_err(|e| match e {
+            safetensors::SafeTensorError::IoError(source) => CheckpointError::Io {
+                path: path.into(),
+                source,
+            },
+            e => CheckpointError::Format {
+                path: path.into(),
+                reason: e.to_string(),
+            },
+        })
+    })
+}
+
+/// Lets `write` fill a file beside `path`, then flushes it to the disk and renames it: whole or not at all.
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), CheckpointError>,
+) -> Result<(), CheckpointError> {
+    let io = |source| CheckpointError::Io {
+        path: path.into(),
+        source,
+    };
+    // The parent of a bare name is the empty path, which is no folder.
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // Dropped on any error, which removes it.
     let unfinished = tempfile::Builder::new()
         .prefix(".unfinished-")
@@ -107,12 +156,17 @@ pub fn save(
         .tempfile_in(folder)
         .map_err(io)?
         .into_temp_path();
-    safetensors::serialize_to_file(tensors, Some(metadata), &unfinished).map_err(|e| match e {
-        safetensors::SafeTensorError::IoError(source) => io(source),
-        e => other(e.to_string()),
-    })?;
+    write(&unfinished)?;
     File::open(&unfinished).and_then(|f| f.sync_all()).map_err(io)?;
     unfinished.persist(path).map_err(|e| io(e.error))?;
     // The rename itself is only safe once the folder is on the disk.
     File::open(folder).and_then(|f| f.sync_all()).map_err(io)
+}
+
+/// Elements of a tensor in row-major order, little-endian.
+pub(crate) fn tensor_bytes(tensor: &Tensor) -> Vec<u8> {
+    let tensor = tensor.detach().to_device(tch::Device::Cpu).contiguous();
+    let mut bytes = vec![0u8; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.copy_data_u8(&mut bytes, tensor.numel());
+    bytes
 }

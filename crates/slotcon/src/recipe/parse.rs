@@ -67,14 +67,20 @@ impl Recipe {
         let mut table = text.parse::<Table>().map_err(|e| syntax(&place, &e))?;
         known_keys(&place, &table)?;
         typed(&place, table.clone())?;
-        for setting in settings {
-            let place = format!("--set {setting}");
-            let change = parse_setting(setting, &place)?;
-            known_keys(&place, &change)?;
-            merge(&mut table, change);
-            typed(&place, table.clone())?;
-        }
+        set(&mut table, settings)?;
         let recipe = typed(&place, table)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The same recipe with each `section.key=value` of `settings`; checked.
+    ///
+    /// # Errors
+    /// See [`RecipeError`].
+    pub fn with(&self, settings: &[String]) -> Result<Self, RecipeError> {
+        let mut table = Table::try_from(self).unwrap_or_default();
+        set(&mut table, settings)?;
+        let recipe = typed("the settings", table)?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -139,6 +145,18 @@ fn syntax(place: &str, error: &toml::de::Error) -> RecipeError {
         place: place.into(),
         reason: error.to_string().trim_end().into(),
     }
+}
+
+/// Puts `section.key=value` settings over `table`.
+fn set(table: &mut Table, settings: &[String]) -> Result<(), RecipeError> {
+    for setting in settings {
+        let place = format!("--set {setting}");
+        let change = parse_setting(setting, &place)?;
+        known_keys(&place, &change)?;
+        merge(table, change);
+        typed(&place, table.clone())?;
+    }
+    Ok(())
 }
 
 /// `section.key=value`; a value that is not TOML is taken as a string, so that no quoting is needed in a shell.

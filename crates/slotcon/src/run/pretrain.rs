@@ -27,6 +27,7 @@ use crate::method::{SlotCon, Step};
 use crate::optim::Optimizer;
 use crate::recipe::{Precision, Recipe};
 use crate::schedule::LearningRate;
+use crate::weights;
 
 /// What a run starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Options {
     pub start: Start,
     /// Weights of another run to start from: its model, not its optimizer or schedule.
     pub init_from: Option<PathBuf>,
+    /// A backbone to start from, for student and teacher: a file that [`crate::weights::WeightFile`] reads.
+    pub init_backbone: Option<PathBuf>,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Ends the run early.
@@ -110,6 +113,10 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
     if let (Some(path), None) = (&options.init_from, &resumed) {
         Checkpoint::open(path)?.load_model(&trainer.model)?;
     }
+    let backbone = match (&options.init_backbone, &resumed) {
+        (Some(path), None) => Some((path, weights::init_backbone(path, &trainer.model)?)),
+        _ => None,
+    };
     // Only now is anything written: a recipe or data set that does not work leaves an earlier run alone.
     if options.start == Start::Overwrite {
         directory.clear()?;
@@ -125,6 +132,10 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
         trainer.progress.step,
         trainer.progress.total_steps,
     ));
+    if let Some((path, report)) = backbone {
+        let text = format!("backbone from {}: {}", path.display(), report.summary());
+        observers.said(Level::Info, &text)?;
+    }
     trainer.run(&directory, &mut observers, &options.stop)
 }
 

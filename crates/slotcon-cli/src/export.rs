@@ -1,0 +1,92 @@
+//! `slotcon export`: weights for other programs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::ValueEnum;
+use slotcon::weights::{Format, Network, export};
+
+/// Write the weights of a checkpoint as other programs read them. What went where is printed, one tensor a line.
+///
+/// torchvision and timm get the backbone's state dict without the classifier, which a SlotCon backbone does not have: load
+/// it with strict=True after `model.fc = torch.nn.Identity()`, or into timm.create_model(NAME, num_classes=0).
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Checkpoint of a run.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// Whose file it is to be.
+    #[arg(long, value_name = "FORMAT")]
+    format: FormatName,
+    /// The file; its ending decides: .safetensors or .pth for torchvision and timm, .pkl for detectron2, .pth for
+    /// mmsegmentation and official, .safetensors for safetensors (every tensor of both networks).
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Which network's backbone: the teacher (the moving average; what the paper transfers) or the student. Not for official
+    /// and safetensors, which hold both [default: teacher].
+    #[arg(long, value_name = "NETWORK")]
+    which: Option<Which>,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FormatName(Format);
+
+impl ValueEnum for FormatName {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [FormatName; 6] = {
+            let mut all = [FormatName(Format::Torchvision); 6];
+            let mut i = 0;
+            while i < all.len() {
+                all[i] = FormatName(Format::ALL[i].1);
+                i += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.name()))
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    Teacher,
+    Student,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A checkpoint or format that cannot be used.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let format = args.format.0;
+    if args.which.is_some() && !format.is_backbone() {
+        bail!("--which: format {} holds both networks", format.name());
+    }
+    free(&args.out, args.overwrite)?;
+    let network = match args.which {
+        Some(Which::Student) => Network::Student,
+        Some(Which::Teacher) | None => Network::Teacher,
+    };
+    let report = export(&args.checkpoint, format, network, &args.out)?;
+    println!("{report}");
+    println!("wrote {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a file that exists, unless told otherwise.
+///
+/// # Errors
+/// Names it.
+pub fn free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    if path.exists() && !overwrite {
+        bail!("{} exists: --overwrite replaces it", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `slotcon import`: the official training checkpoint as one of ours.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use slotcon::weights::Imported;
+
+use crate::export::free;
+
+/// Make a checkpoint of this program from a training checkpoint of the official implementation (ckpt_epoch_N.pth,
+/// current.pth): both networks, momentum, centre, epoch and schedule, loss scale, and its command line as the recipe. What
+/// went where is printed, one tensor a line.
+///
+/// No code in the file is run: names that weights do not need are refused. A backbone alone is not imported but started
+/// from: pretrain --init-backbone.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The official checkpoint, in the zip or the older format of torch.save.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// A file that ends in .safetensors, for every command that takes --checkpoint; or a new folder, which becomes a run
+    /// directory: `pretrain --resume --data DIR --out FOLDER` goes on with it, on as many pictures as it was trained on.
+    #[arg(long, value_name = "FILE.safetensors|FOLDER")]
+    out: PathBuf,
+    /// Change one key of the recipe, e.g. --set run.precision=bf16 (the official default is f16, which is very slow on a CPU)
+    /// or --set data.layout=folder.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+    /// Replace the file if it exists (not a run).
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A file that cannot be used.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let to_file = args.out.extension().is_some_and(|e| e == "safetensors");
+    if to_file {
+        free(&args.out, args.overwrite)?;
+    } else if args.out.is_file() || args.out.extension().is_some_and(|e| e == "pth" || e == "pt") {
+        bail!(
+            "{}: must end in .safetensors (a checkpoint), or be a folder (a run directory)",
+            args.out.display()
+        );
+    }
+    let imported = Imported::read(&args.from, &args.set)?;
+    let written = if to_file {
+        imported.save(&args.out)?;
+        args.out.clone()
+    } else {
+        imported.save_run(&args.out)?
+    };
+    println!("{}", imported.report);
+    println!(
+        "wrote {}: {}, step {} of {} ({} an epoch)",
+        written.display(),
+        imported.recipe.model.arch,
+        imported.progress.step,
+        imported.progress.total_steps,
+        imported.progress.steps_per_epoch
+    );
+    Ok(ExitCode::SUCCESS)
+}

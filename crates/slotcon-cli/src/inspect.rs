@@ -1,0 +1,72 @@
+//! `slotcon inspect`: what a file with weights is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+use slotcon::weights::{Inspection, inspect};
+
+/// Say what a file is (a checkpoint of this program or of the official one, safetensors, a file of torch.save, a pickle with
+/// arrays), its architecture, step and recipe, and every tensor with shape, type and norm. No code in it is run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// One JSON object as the last line of standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A file that is not read.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let found = inspect(&args.file)?;
+    if args.json {
+        println!("{}", as_json(&found));
+    } else {
+        print!("{}", table(&found));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(found: &Inspection) -> serde_json::Value {
+    let tensors: Vec<_> = found
+        .tensors
+        .iter()
+        // JSON has no NaN or infinity: such a norm is null.
+        .map(|t| json!({"name": t.name, "shape": t.shape, "dtype": t.dtype, "norm": t.norm}))
+        .collect();
+    json!({
+        "kind": found.kind.name(),
+        "arch": found.arch,
+        "step": found.step,
+        "recipe": found.recipe,
+        "tensors": tensors,
+    })
+}
+
+fn table(found: &Inspection) -> String {
+    let unknown = || "-".to_owned();
+    let mut text = format!(
+        "kind     {}\narch     {}\nstep     {}\ntensors  {}\n",
+        found.kind.name(),
+        found.arch.clone().unwrap_or_else(unknown),
+        found.step.map_or_else(unknown, |n| n.to_string()),
+        found.tensors.len()
+    );
+    if let Some(recipe) = &found.recipe {
+        text += "recipe\n";
+        for line in recipe.lines() {
+            text += &format!("  {line}\n");
+        }
+    }
+    let widest = found.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    for t in &found.tensors {
+        let shape = format!("{:?}", t.shape);
+        text += &format!("{:<widest$}  {shape:<20} {:<9} {:.6e}\n", t.name, t.dtype, t.norm);
+    }
+    text
+}

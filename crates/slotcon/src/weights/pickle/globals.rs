@@ -1,0 +1,305 @@
+//! The list of what a file may name, and what each of these makes. Nothing is ever looked up anywhere else.
+
+use super::{ArrayRef, Data, Id, Node, Pickle, Problem, StorageRef, TensorRef, broken};
+use tch::Kind;
+
+/// Dimensions that are believed.
+const MAX_DIMS: usize = 16;
+
+/// Type of an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::weights) enum Scalar {
+    F64,
+    F32,
+    F16,
+    Bf16,
+    I64,
+    I32,
+    I16,
+    I8,
+    U8,
+    Bool,
+}
+
+impl Scalar {
+    /// Bytes of an element.
+    pub fn size(self) -> u64 {
+        match self {
+            Scalar::F64 | Scalar::I64 => 8,
+            Scalar::F32 | Scalar::I32 => 4,
+            Scalar::F16 | Scalar::Bf16 | Scalar::I16 => 2,
+            Scalar::I8 | Scalar::U8 | Scalar::Bool => 1,
+        }
+    }
+
+    /// libtorch's name for it.
+    pub fn kind(self) -> Kind {
+        match self {
+            Scalar::F64 => Kind::Double,
+            Scalar::F32 => Kind::Float,
+            Scalar::F16 => Kind::Half,
+            Scalar::Bf16 => Kind::BFloat16,
+            Scalar::I64 => Kind::Int64,
+            Scalar::I32 => Kind::Int,
+            Scalar::I16 => Kind::Int16,
+            Scalar::I8 => Kind::Int8,
+            Scalar::U8 => Kind::Uint8,
+            Scalar::Bool => Kind::Bool,
+        }
+    }
+}
+
+/// What a file may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::weights) enum Global {
+    OrderedDict,
+    Namespace,
+    Storage(Scalar),
+    /// `torch._utils._rebuild_tensor`, and its second version with more arguments that do not matter here.
+    Tensor,
+    /// `torch._utils._rebuild_parameter`
+    Parameter,
+    /// `torch.Size`
+    Size,
+    /// `torch.device`
+    Device,
+    /// `_codecs.encode`: bytes as text.
+    Encode,
+    /// `numpy.ndarray`
+    NdArray,
+    /// `numpy.core.multiarray._reconstruct`
+    Reconstruct,
+    /// `numpy.core.multiarray.scalar`
+    NumpyScalar,
+    /// `numpy.dtype`
+    DType,
+}
+
+impl Global {
+    /// By its name in Python.
+    pub(super) fn find(module: &str, name: &str) -> Result<Self, Problem> {
+        Ok(match (module, name) {
+            ("collections", "OrderedDict") => Global::OrderedDict,
+            ("argparse", "Namespace") => Global::Namespace,
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Global::Tensor,
+            ("torch._utils", "_rebuild_parameter") => Global::Parameter,
+            ("torch", "Size") => Global::Size,
+            ("torch", "device") => Global::Device,
+            ("torch" | "torch.cuda", storage) => match storage {
+                "DoubleStorage" => Global::Storage(Scalar::F64),
+                "FloatStorage" => Global::Storage(Scalar::F32),
+                "HalfStorage" => Global::Storage(Scalar::F16),
+                "BFloat16Storage" => Global::Storage(Scalar::Bf16),
+                "LongStorage" => Global::Storage(Scalar::I64),
+                "IntStorage" => Global::Storage(Scalar::I32),
+                "ShortStorage" => Global::Storage(Scalar::I16),
+                "CharStorage" => Global::Storage(Scalar::I8),
+                "ByteStorage" => Global::Storage(Scalar::U8),
+                "BoolStorage" => Global::Storage(Scalar::Bool),
+                _ => return Err(Problem::Refused(format!("{module}.{name}"))),
+            },
+            ("_codecs", "encode") => Global::Encode,
+            ("numpy", "ndarray") => Global::NdArray,
+            ("numpy", "dtype") => Global::DType,
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Global::Reconstruct,
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Global::NumpyScalar,
+            _ => return Err(Problem::Refused(format!("{module}.{name}"))),
+        })
+    }
+}
+
+/// What calling `global` with `arguments` makes. `buffer` is the pickle itself.
+pub(super) fn call(
+    pickle: &Pickle,
+    buffer: &[u8],
+    global: Global,
+    arguments: &[Id],
+) -> Result<Node, Problem> {
+    let wrong = || {
+        Problem::Broken(format!(
+            "{global:?} is made from {} odd arguments",
+            arguments.len()
+        ))
+    };
+    match (global, arguments) {
+        (Global::OrderedDict, []) => Ok(Node::Dict(Vec::new())),
+        (Global::OrderedDict, [pairs]) => {
+            let pairs = pickle.elements(*pairs).ok_or_else(wrong)?;
+            let pairs = pairs.iter().map(|&pair| match pickle.elements(pair) {
+                Some(&[key, value]) => Ok((key, value)),
+                _ => Err(wrong()),
+            });
+            Ok(Node::Dict(pairs.collect::<Result<_, _>>()?))
+        }
+        (Global::Namespace, []) => Ok(Node::Namespace(Vec::new())),
+        (Global::Tensor, [storage, offset, shape, stride, ..]) => {
+            let Node::Storage(storage) = pickle.get(*storage) else {
+                return Err(wrong());
+            };
+            let shape = sizes(pickle, *shape).ok_or_else(wrong)?;
+            let stride = sizes(pickle, *stride).ok_or_else(wrong)?;
+            if shape.len() != stride.len() {
+                return broken(format!("a tensor has shape {shape:?} and strides {stride:?}"));
+            }
+            let offset = pickle.count(*offset).ok_or_else(wrong)?;
+            Ok(Node::Tensor(TensorRef {
+                storage: storage.clone(),
+                offset,
+                shape,
+                stride,
+            }))
+        }
+        (Global::Parameter, [data, ..]) => Ok(pickle.get(*data).clone()),
+        (Global::Size, [shape]) => {
+            let shape = pickle.elements(*shape).ok_or_else(wrong)?;
+            Ok(Node::Tuple(shape.to_vec()))
+        }
+        (Global::Device, [name, ..]) => Ok(Node::Str(pickle.text(*name).ok_or_else(wrong)?.into())),
+        (Global::Encode, [text, ..]) => {
+            let text = pickle.text(*text).ok_or_else(wrong)?;
+            let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+            Ok(Node::Bytes(Data::Own(bytes.ok_or_else(wrong)?)))
+        }
+        (Global::DType, [code, ..]) => {
+            let code = pickle.text(*code).ok_or_else(wrong)?;
+            Ok(Node::DType(dtype(code)))
+        }
+        (Global::Reconstruct, [..]) => Ok(Node::Array(None)),
+        (Global::NumpyScalar, [kind, data]) => match (pickle.get(*kind), pickle.get(*data)) {
+            (Node::DType(Some(kind)), Node::Bytes(data)) => {
+                number(*kind, bytes_of(buffer, data)).ok_or_else(wrong)
+            }
+            _ => Err(wrong()),
+        },
+        _ => Err(wrong()),
+    }
+}
+
+/// Gives a value its state, as `__setstate__` would.
+pub(super) fn build(pickle: &mut Pickle, buffer: &[u8], target: Id, state: Id) -> Result<(), Problem> {
+    let odd = |what: &str| Problem::Broken(format!("{what} has an odd state"));
+    match pickle.get(target) {
+        // What an OrderedDict carries besides its items is torch's `_metadata`: versions of modules.
+        Node::Dict(_) => Ok(()),
+        Node::Namespace(_) => {
+            let items = pickle
+                .items(state)
+                .ok_or_else(|| odd("argparse.Namespace"))?
+                .to_vec();
+            let state = Node::Namespace(items);
+            pickle.hold(state.weight())?;
+            *pickle.get_mut(target) = state;
+            Ok(())
+        }
+        Node::DType(kind) => {
+            let order = pickle.elements(state).and_then(|s| s.get(1)).copied();
+            match order.and_then(|id| pickle.text(id)) {
+                Some("<" | "|" | "=") => Ok(()),
+                Some(">") if kind.is_none_or(|k| k.size() > 1) => broken("its arrays are big-endian"),
+                Some(">") => Ok(()),
+                _ => Err(odd("numpy.dtype")),
+            }
+        }
+        Node::Array(_) => {
+            let Some(&[_version, shape, kind, fortran, data]) = pickle.elements(state) else {
+                return Err(odd("numpy.ndarray"));
+            };
+            let shape = sizes(pickle, shape).ok_or_else(|| odd("numpy.ndarray"))?;
+            let (Node::DType(kind), Node::Bytes(data)) = (pickle.get(kind), pickle.get(data)) else {
+                return Err(odd("numpy.ndarray"));
+            };
+            let Some(kind) = *kind else {
+                return broken("a numpy array holds no numbers");
+            };
+            if pickle.get(fortran) == &Node::Bool(true) && shape.len() > 1 {
+                return broken("a numpy array is in column-major order");
+            }
+            let needed = bytes_needed(&shape, kind).ok_or_else(|| odd("numpy.ndarray"))?;
+            let found = bytes_of(buffer, data).len() as u64;
+            if needed != found {
+                return broken(format!(
+                    "a numpy array of shape {shape:?} needs {needed} bytes and has {found}"
+                ));
+            }
+            let array = ArrayRef {
+                shape,
+                kind,
+                data: data.clone(),
+            };
+            let array = Node::Array(Some(array));
+            pickle.hold(array.weight())?;
+            *pickle.get_mut(target) = array;
+            Ok(())
+        }
+        _ => broken("something that has no state is given one"),
+    }
+}
+
+/// The storage that a persistent id names: `("storage", type, key, device, elements)`.
+pub(super) fn storage(pickle: &Pickle, id: Id) -> Result<Node, Problem> {
+    let wrong = || Problem::Broken("it refers to something outside that is no storage".into());
+    let parts = pickle.elements(id).ok_or_else(wrong)?;
+    let &[what, kind, key, _device, numel, ref view @ ..] = parts else {
+        return Err(wrong());
+    };
+    let Node::Global(Global::Storage(kind)) = pickle.get(kind) else {
+        return Err(wrong());
+    };
+    if pickle.text(what) != Some("storage") {
+        return Err(wrong());
+    }
+    if view.iter().any(|&v| pickle.get(v) != &Node::None) {
+        return broken("it has storages that are views of others, which only PyTorch before 0.4 wrote");
+    }
+    Ok(Node::Storage(StorageRef {
+        kind: *kind,
+        key: pickle.text(key).ok_or_else(wrong)?.into(),
+        numel: pickle.count(numel).ok_or_else(wrong)?,
+    }))
+}
+
+/// Bytes of a dense array; `None` if no machine could have them.
+pub(in crate::weights) fn bytes_needed(shape: &[u64], kind: Scalar) -> Option<u64> {
+    shape
+        .iter()
+        .try_fold(kind.size(), |bytes, &n| bytes.checked_mul(n))
+}
+
+pub(in crate::weights) fn bytes_of<'a>(buffer: &'a [u8], data: &'a Data) -> &'a [u8] {
+    match data {
+        Data::Slice(range) => &buffer[range.clone()],
+        Data::Own(bytes) => bytes,
+    }
+}
+
+fn sizes(pickle: &Pickle, id: Id) -> Option<Vec<u64>> {
+    let ids = pickle.elements(id).filter(|ids| ids.len() <= MAX_DIMS)?;
+    ids.iter().map(|&id| pickle.count(id)).collect()
+}
+
+/// `f4`, `<f4`, `i8`, …; `None` for elements that are no numbers or that are big-endian.
+fn dtype(code: &str) -> Option<Scalar> {
+    Some(match code.trim_start_matches(['<', '|', '=']) {
+        "f8" => Scalar::F64,
+        "f4" => Scalar::F32,
+        "f2" => Scalar::F16,
+        "i8" => Scalar::I64,
+        "i4" => Scalar::I32,
+        "i2" => Scalar::I16,
+        "i1" => Scalar::I8,
+        "u1" => Scalar::U8,
+        "b1" => Scalar::Bool,
+        _ => return None,
+    })
+}
+
+fn number(kind: Scalar, bytes: &[u8]) -> Option<Node> {
+    Some(match kind {
+        Scalar::F64 => Node::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
+        Scalar::F32 => Node::Float(f64::from(f32::from_le_bytes(bytes.try_into().ok()?))),
+        Scalar::I64 => Node::Int(i64::from_le_bytes(bytes.try_into().ok()?)),
+        Scalar::I32 => Node::Int(i64::from(i32::from_le_bytes(bytes.try_into().ok()?))),
+        Scalar::Bool => Node::Bool(bytes != [0]),
+        _ => return None,
+    })
+}

@@ -1,0 +1,79 @@
+//! A small trained-looking checkpoint, and the golden files.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use slotcon::checkpoint::{self, Progress};
+use slotcon::method::SlotCon;
+use slotcon::optim::Optimizer;
+use slotcon::recipe::Recipe;
+use tch::{Device, Kind};
+
+/// The folder that `SLOTCON_FIXTURES` names, or `../shared/fixtures` beside the project; `None` (said loudly) where the
+/// official checkpoint is absent.
+pub fn fixtures() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = std::env::var_os("SLOTCON_FIXTURES")
+        .map_or_else(|| root.join("../shared/fixtures"), |value| root.join(value));
+    if folder.join("official_checkpoint.pth.xz").is_file() {
+        return Some(folder);
+    }
+    eprintln!(
+        "IGNORED: no official_checkpoint.pth.xz at {}; set SLOTCON_FIXTURES to a folder that has it",
+        folder.display()
+    );
+    None
+}
+
+/// The official checkpoint, unpacked into `folder`.
+pub fn official(fixtures: &Path, folder: &Path) -> PathBuf {
+    let packed = std::fs::File::open(fixtures.join("official_checkpoint.pth.xz")).unwrap();
+    let mut bytes = Vec::new();
+    lzma_rust2::XzReader::new(std::io::BufReader::new(packed), true)
+        .read_to_end(&mut bytes)
+        .unwrap();
+    let path = folder.join("official.pth");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// A recipe of the smallest heads.
+pub fn recipe(arch: &str) -> Recipe {
+    let mut recipe = Recipe::default();
+    recipe.model.arch = arch.into();
+    recipe.model.dim_hidden = 8;
+    recipe.model.dim_out = 4;
+    recipe.model.prototypes = 4;
+    recipe
+}
+
+/// A model of `recipe` in which no two encoders are alike.
+pub fn model(recipe: &Recipe) -> SlotCon {
+    tch::manual_seed(7);
+    let model = SlotCon::new(recipe.model_config().unwrap(), Device::Cpu, Kind::Float);
+    let _guard = tch::no_grad_guard();
+    for entry in model.store().entries() {
+        let mut tensor = entry.tensor;
+        let _ = if tensor.kind() == Kind::Float {
+            tensor.uniform_(0.5, 1.5)
+        } else {
+            tensor.fill_(3)
+        };
+    }
+    model
+}
+
+/// A checkpoint of [`model`] after 30 of 300 steps.
+pub fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
+    let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
+    let progress = Progress {
+        step: 30,
+        total_steps: 300,
+        steps_per_epoch: 10,
+        pictures: 5120,
+        loss_scale: (1.0, 0),
+        skipped: 0,
+        bad_pictures: 0,
+    };
+    checkpoint::save(path, model, &optimizer, recipe, &progress).unwrap();
+}
