@@ -1,8 +1,8 @@
 //! Weights in and out: the official checkpoints, and the files of torchvision, timm, detectron2 and MMSegmentation.
 //!
 //! [`WeightFile`] opens any of them, and nothing in them is ever run: pickles are read by a machine that makes plain values
-//! from a fixed list of names and refuses the rest. [`Imported`] makes one of our checkpoints of an official one, [`export`]
-//! goes the other way, [`init_backbone`] starts a run from a backbone alone, [`inspect`] says what a file is.
+//! from a fixed list of names and refuses the rest. [`Imported`] makes one of our checkpoints of an official one, [`export()`]
+//! goes the other way, [`init_backbone`] starts a run from a backbone alone, [`inspect()`] says what a file is.
 
 mod backbone;
 mod error;
