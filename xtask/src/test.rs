@@ -31,7 +31,7 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
 
     let mut tests = process::cargo(root);
     if nextest {
-        tests.args(["nextest", "run"]);
+        tests.args(["nextest", "run", "--no-fail-fast"]);
     } else {
         tests.arg("test").env("LD_LIBRARY_PATH", library_path(root)?);
     }

@@ -153,10 +153,13 @@ impl Tolerance {
                 single: f64::INFINITY,
                 floor: 1e-2,
             },
+            // Single values are taken relative to the largest of the eight that are recorded. Where a unit is zero but
+            // for rounding, its ReLU flips: PyTorch itself, channels last and one thread, is off by 4.8e-2 in single small
+            // values and by 6.6e-4 in norms; in its default layout by 3e-4 and 5e-5.
             _ => Self {
                 scalar: 1e-3,
                 norm: 1e-3,
-                single: 1e-3,
+                single: 1e-2,
                 floor: 1e-2,
             },
         }
@@ -172,6 +175,14 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
+    /// The largest recorded magnitude, at least 1e-2.
+    fn largest(&self, name: &str) -> f64 {
+        let recorded = values(&self.expected, name).unwrap_or_default();
+        recorded
+            .into_iter()
+            .fold(1e-2, |largest, value| largest.max(value.abs()))
+    }
+
     fn check_value(&mut self, name: &str, got: f64, expected: f64) {
         if got != expected {
             self.wrong.push(format!("{name}: {got}, expected {expected}"));
@@ -313,6 +324,11 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
                     floor,
                 );
                 if single.is_finite() {
+                    let floor = if precise {
+                        floor
+                    } else {
+                        all.largest(&at(&format!("grad_head.{}", entry.name)))
+                    };
                     all.check(
                         &at(&format!("grad_head.{}", entry.name)),
                         &head(&grad),
