@@ -56,7 +56,7 @@ fn nothing_to_learn_from() {
         .arg(place.path("run"));
     let missing = fail(&mut missing);
     assert!(
-        missing.contains("/no/such/folder") && missing.contains("no such folder"),
+        missing.contains("/no/such/folder") && missing.contains("no such file or folder"),
         "{missing}"
     );
     assert!(!place.path("run").exists(), "nothing is left behind");
