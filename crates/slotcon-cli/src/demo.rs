@@ -9,7 +9,7 @@ use slotcon::run::{Options, Start, device, pretrain};
 use slotcon_data::scenes;
 use slotcon_eval::{Classes, Protocol, Segmenter, TestSet, Which, pairs};
 
-use crate::evaluate::{as_json, table};
+use crate::evaluate::{as_json, baselines, table};
 
 /// Pretrain on drawn scenes for some minutes, then say what was learned: the groups found on held-out scenes against the
 /// true label maps, beside an untrained network and k-means on colour.
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         device: args.device.clone(),
         stop: Stop::on_signals()?,
     };
-    let outcome = pretrain(Some(recipe.clone()), &options)?;
+    let outcome = pretrain(Some(recipe), &options)?;
     if outcome.stopped() {
         return Ok(ExitCode::from(130));
     }
@@ -102,15 +102,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let set = TestSet::load(&held_out, classes, SIZE)?;
     let matching = Protocol::Hungarian;
     let trained = Segmenter::open(&outcome.checkpoint, Which::Teacher, device)?;
-    let untrained = Segmenter::untrained(&recipe, Which::Teacher, device)?;
-    let rows = [
-        ("trained", set.measure(&trained, matching)?),
-        ("untrained", set.measure(&untrained, matching)?),
-        (
-            "colour_kmeans",
-            set.measure(&set.colour_clusters(args.seed)?, matching)?,
-        ),
-    ];
+    let mut rows = vec![("trained", set.measure(&trained, matching)?)];
+    rows.extend(baselines(&set, &trained, matching, args.seed)?);
     let protocol = set.protocol(matching);
     eprint!(
         "\nWhat was learned, on {HELD_OUT} scenes that it has not seen:\n{}",

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::json;
-use slotcon::checkpoint::Checkpoint;
 use slotcon::run::device;
 use slotcon_eval::{Classes, Measured, Protocol, Segmenter, TestSet, Which, pairs};
 
@@ -83,13 +82,9 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     } else {
         Protocol::Hungarian
     };
-    let trained = set.measure(&segmenter, matching)?;
-    let mut rows = vec![("trained", trained)];
+    let mut rows = vec![("trained", set.measure(&segmenter, matching)?)];
     if args.baselines {
-        let recipe = Checkpoint::open(&args.checkpoint)?.recipe;
-        let untrained = Segmenter::untrained(&recipe, which, device)?;
-        rows.push(("untrained", set.measure(&untrained, matching)?));
-        rows.push(("colour_kmeans", set.measure(&set.colour_clusters(0)?, matching)?));
+        rows.extend(baselines(&set, &segmenter, matching, 0)?);
     }
     let protocol = set.protocol(matching);
     if args.json {
@@ -99,6 +94,26 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
         print!("{}", table(&rows, &protocol));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `trained` must beat: its network before any training, and k-means on colour.
+///
+/// # Errors
+/// Whatever keeps a picture from being segmented.
+pub fn baselines(
+    set: &TestSet,
+    trained: &Segmenter,
+    matching: Protocol,
+    seed: u64,
+) -> anyhow::Result<[(&'static str, Measured); 2]> {
+    let untrained = trained.untrained_twin()?;
+    Ok([
+        ("untrained", set.measure(&untrained, matching)?),
+        (
+            "colour_kmeans",
+            set.measure(&set.colour_clusters(seed)?, matching)?,
+        ),
+    ])
 }
 
 /// One column a method, one row a class.

@@ -28,6 +28,7 @@ pub struct Segmenter {
     model: SlotCon,
     which: Which,
     device: Device,
+    recipe: Recipe,
 }
 
 impl Segmenter {
@@ -49,7 +50,20 @@ impl Segmenter {
     pub fn untrained(recipe: &Recipe, which: Which, device: Device) -> Result<Self, Error> {
         tch::manual_seed(recipe.run.seed as i64);
         let model = SlotCon::new(recipe.model_config()?, device, Kind::Float);
-        Ok(Self { model, which, device })
+        Ok(Self {
+            model,
+            which,
+            device,
+            recipe: recipe.clone(),
+        })
+    }
+
+    /// The same network before any training.
+    ///
+    /// # Errors
+    /// None that building this one did not have.
+    pub fn untrained_twin(&self) -> Result<Self, Error> {
+        Self::untrained(&self.recipe, self.which, self.device)
     }
 
     /// K.

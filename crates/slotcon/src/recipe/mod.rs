@@ -39,7 +39,8 @@ pub struct Recipe {
 pub struct DataRecipe {
     /// Where in the data folder the pictures are: `folder` takes all there are.
     pub layout: Layout,
-    /// Threads that decode and augment. 0: as many as the machine has cores, less one for the network on a CPU.
+    /// Threads that decode and augment. 0: as many as the machine has cores; half of them where the
+    /// network runs on the CPU.
     pub threads: usize,
     /// Batches made ahead. Each takes batch x 2 x image_size² x 3 bytes.
     pub prefetch: usize,

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::{CheckpointError, write_whole};
 use crate::error::Error;
+use crate::recipe::Recipe;
 
 /// The folder of one run.
 #[derive(Debug, Clone)]
@@ -64,6 +66,21 @@ impl RunDirectory {
     pub fn create(&self) -> Result<(), Error> {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).map_err(Error::write(&checkpoints, "cannot make the folder"))
+    }
+
+    /// Writes the recipe, whole or not at all.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_recipe(&self, recipe: &Recipe) -> Result<(), Error> {
+        let path = self.recipe();
+        write_whole(&path, |unfinished| {
+            std::fs::write(unfinished, recipe.to_toml()).map_err(|source| CheckpointError::Io {
+                path: path.clone(),
+                source,
+            })
+        })?;
+        Ok(())
     }
 
     /// Removes what an earlier run left here, and nothing else.

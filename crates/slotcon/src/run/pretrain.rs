@@ -1,6 +1,6 @@
 //! The training loop.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -122,7 +122,7 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
         directory.clear()?;
     }
     directory.create()?;
-    write_whole(&directory.recipe(), &trainer.recipe.to_toml())?;
+    directory.write_recipe(&trainer.recipe)?;
     let mut observers = Observers::default();
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), trainer.progress.step)?);
@@ -469,7 +469,7 @@ impl Plan {
     }
 }
 
-/// On a CPU the network wants the cores: all but one of them make pictures only while it waits.
+/// All cores, or half of them where the network wants the cores, too.
 fn loader_threads(recipe: &Recipe, device: Device) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match recipe.data.threads {
@@ -477,12 +477,4 @@ fn loader_threads(recipe: &Recipe, device: Device) -> usize {
         0 => (cores / 2).max(1),
         n => n,
     }
-}
-
-/// A small file, whole or not at all.
-fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
-    let unfinished = path.with_extension("unfinished");
-    std::fs::write(&unfinished, text)
-        .and_then(|()| std::fs::rename(&unfinished, path))
-        .map_err(Error::write(path, "cannot write"))
 }

@@ -95,14 +95,11 @@ impl Imported {
     /// # Errors
     /// What the file system says.
     pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
-        let Self {
-            model,
-            optimizer,
-            recipe,
-            progress,
-            ..
-        } = self;
-        Ok(checkpoint::save(path, model, optimizer, recipe, progress)?)
+        Ok(self.write_checkpoint(path)?)
+    }
+
+    fn write_checkpoint(&self, path: &Path) -> Result<(), checkpoint::CheckpointError> {
+        checkpoint::save(path, &self.model, &self.optimizer, &self.recipe, &self.progress)
     }
 
     /// Makes `folder` a run directory that `pretrain --resume` goes on with. Returns its checkpoint.
@@ -116,17 +113,9 @@ impl Imported {
         }
         directory.create()?;
         let step = self.progress.step;
-        let Self {
-            model,
-            optimizer,
-            recipe,
-            progress,
-            ..
-        } = self;
-        checkpoint::save(&directory.step(step), model, optimizer, recipe, progress)?;
-        directory.publish(step, recipe.run.keep)?;
-        let path = directory.recipe();
-        std::fs::write(&path, recipe.to_toml()).map_err(crate::Error::write(&path, "cannot write"))?;
+        self.write_checkpoint(&directory.step(step))?;
+        directory.publish(step, self.recipe.run.keep)?;
+        directory.write_recipe(&self.recipe)?;
         Ok(directory.last())
     }
 }
