@@ -22,15 +22,46 @@ fn main() {
         },
         |root| PathBuf::from(root).join("include"),
     );
-    cxx_build::bridge("src/ffi.rs")
-        .files(["cpp/autocast.cpp", "cpp/memory.cpp", "cpp/multi_tensor.cpp"])
+    let mut build = cxx_build::bridge("src/ffi.rs");
+    build
+        .files([
+            "cpp/autocast.cpp",
+            "cpp/group.cpp",
+            "cpp/memory.cpp",
+            "cpp/multi_tensor.cpp",
+            "cpp/reducer.cpp",
+            "cpp/store.cpp",
+            "cpp/sync_batch_norm.cpp",
+        ])
         .includes([
             include.join("torch/csrc/api/include"),
-            include,
+            include.clone(),
             PathBuf::from("cpp"),
+            // Names of gloo, whose headers libtorch comes without.
+            PathBuf::from("cpp/gloo"),
         ])
+        .define("USE_DISTRIBUTED", None)
+        .define("USE_C10D_GLOO", None)
         .std("c++17")
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
-        .warnings(false)
-        .compile("slotcon_torch");
+        .warnings(false);
+    if Path::new(&lib).join("libtorch_cuda.so").exists() {
+        build.define("USE_C10D_NCCL", None);
+        build.includes(cuda_headers(&include));
+    }
+    build.compile("slotcon_torch");
+}
+
+/// The folders with CUDA's and NCCL's headers: those of nvidia's wheels beside torch, as `cargo xtask setup --cuda` and
+/// pip lay them out, and those of a CUDA toolkit if one is named.
+fn cuda_headers(include: &Path) -> Vec<PathBuf> {
+    println!("cargo:rerun-if-env-changed=CUDA_HOME");
+    let beside = include.ancestors().nth(2).unwrap_or(Path::new("/"));
+    let mut folders: Vec<PathBuf> = ["cu13", "nccl"]
+        .iter()
+        .map(|wheel| beside.join("nvidia").join(wheel).join("include"))
+        .collect();
+    folders.extend(std::env::var_os("CUDA_HOME").map(|home| PathBuf::from(home).join("include")));
+    folders.retain(|folder| folder.is_dir());
+    folders
 }

@@ -1,5 +1,6 @@
 //! The heads of SlotCon: projector and slot predictor (upstream `DINOHead2d` and `DINOHead`).
 
+use slotcon_torch::Error;
 use tch::Tensor;
 
 use crate::layers::{BatchNorm, Linear};
@@ -47,21 +48,31 @@ impl Mlp {
         }
     }
 
-    /// `[N, input]` to `[N, output]`; the batch statistics are over the N rows.
-    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    /// `[N, input]` to `[N, output]`; the batch statistics are over the N rows of all ranks.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
         self.chain(x, |norm, x| norm.forward(x, train))
     }
 
     /// In training mode over the rows that `weights` `[N]` (1 or 0) selects; see [`BatchNorm::forward_selected`].
-    pub fn forward_selected(&self, x: &Tensor, weights: &Tensor) -> Tensor {
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn forward_selected(&self, x: &Tensor, weights: &Tensor) -> Result<Tensor, Error> {
         self.chain(x, |norm, x| norm.forward_selected(x, weights))
     }
 
-    fn chain(&self, x: &Tensor, normalise: impl Fn(&BatchNorm, &Tensor) -> Tensor) -> Tensor {
+    fn chain(
+        &self,
+        x: &Tensor,
+        normalise: impl Fn(&BatchNorm, &Tensor) -> Result<Tensor, Error>,
+    ) -> Result<Tensor, Error> {
         let mut x = x.shallow_clone();
         for (linear, norm) in self.linear.iter().zip(&self.norm) {
-            x = normalise(norm, &linear.forward(&x)).gelu("none");
+            x = normalise(norm, &linear.forward(&x))?.gelu("none");
         }
-        self.linear[2].forward(&x)
+        Ok(self.linear[2].forward(&x))
     }
 }

@@ -1,5 +1,7 @@
 //! Convolution, batch normalisation and linear layers over tensors that a [`crate::Store`] holds.
 
+use slotcon_torch::Error;
+use slotcon_torch::distributed::{Ranks, Traffic};
 use tch::{Kind, Tensor};
 
 use crate::store::{Init, Path};
@@ -61,9 +63,10 @@ impl Conv2d {
     }
 }
 
-/// Batch normalisation with running statistics (momentum 0.1, eps 1e-5), over positions and pictures.
+/// Batch normalisation with running statistics (momentum 0.1, eps 1e-5), over positions and the pictures of all ranks.
 #[derive(Debug)]
 pub struct BatchNorm {
+    ranks: Ranks,
     weight: Tensor,
     bias: Tensor,
     running_mean: Tensor,
@@ -84,6 +87,7 @@ impl BatchNorm {
     pub fn with_weight(path: &Path, channels: i64, weight: f64) -> Self {
         let shape = [channels];
         Self {
+            ranks: path.ranks(),
             weight: path.parameter("weight", &shape, Init::Constant(weight)),
             bias: path.parameter("bias", &shape, Init::Constant(0.0)),
             running_mean: path.buffer("running_mean", &shape, 0.0),
@@ -92,22 +96,35 @@ impl BatchNorm {
         }
     }
 
-    /// `[B, C, h, w]` or `[N, C]`, normalised per channel: in training by the batch's own statistics, which also
-    /// move the running ones; otherwise by the running ones.
-    pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    /// `[B, C, h, w]` or `[N, C]`, normalised per channel: in training by the batch's own statistics (over all ranks),
+    /// which also move the running ones; otherwise by the running ones.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
+        let scale = [&self.weight, &self.bias];
+        let running = [&self.running_mean, &self.running_var];
         if train {
             let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
+            let over_ranks = self
+                .ranks
+                .batch_norm(x, scale, running, Self::MOMENTUM, Self::EPS);
+            if let Some(y) = over_ranks {
+                return y;
+            }
         }
-        x.batch_norm(
-            Some(&self.weight),
-            Some(&self.bias),
-            Some(&self.running_mean),
-            Some(&self.running_var),
+        let ([weight, bias], [mean, var]) = (scale, running);
+        let y = x.batch_norm(
+            Some(weight),
+            Some(bias),
+            Some(mean),
+            Some(var),
             train,
             Self::MOMENTUM,
             Self::EPS,
             true,
-        )
+        );
+        Ok(y)
     }
 }
 
@@ -115,21 +132,29 @@ impl BatchNorm {
     /// Training mode over the rows of `x` `[N, C]` that `weights` `[N]` (1 or 0) selects, without a shape that depends on
     /// how many they are, so that nothing waits for the device. Rows not selected hold nothing of use.
     ///
-    /// Equal to selecting the rows first. With fewer than two the running statistics stay as they are.
-    pub fn forward_selected(&self, x: &Tensor, weights: &Tensor) -> Tensor {
+    /// Equal to selecting the rows first. With fewer than two over all ranks the running statistics stay as they are.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn forward_selected(&self, x: &Tensor, weights: &Tensor) -> Result<Tensor, Error> {
         let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
         let x = if x.kind() == Kind::Double {
             x.shallow_clone()
         } else {
             x.to_kind(Kind::Float)
         };
+        let channels = x.size()[1];
         let weights = weights.to_kind(x.kind()).unsqueeze(-1);
-        let count = weights.sum(None);
+        let sum = |t: Tensor| {
+            let own = t.sum_dim_intlist(0, false, None);
+            self.ranks.sum(&own, Traffic::BatchNorm)
+        };
+        let sums = sum(Tensor::cat(&[&x * &weights, weights.shallow_clone()], 1))?;
+        let count = sums.get(channels).detach();
         let rows = count.clamp_min(1.0);
-        let over_rows = |t: Tensor| (t * &weights).sum_dim_intlist(0, false, None) / &rows;
-        let mean = over_rows(x.shallow_clone());
+        let mean = sums.narrow(0, 0, channels) / &rows;
         let centred = &x - &mean;
-        let var = over_rows(centred.square());
+        let var = sum(centred.square() * &weights)? / &rows;
         let _guard = tch::no_grad_guard();
         let share = count.ge(2.0).to_kind(x.kind()) * Self::MOMENTUM;
         let unbiased = &var * (&rows / (&rows - 1.0).clamp_min(1.0));
@@ -142,7 +167,7 @@ impl BatchNorm {
             .shallow_clone()
             .lerp_tensor_(&unbiased.detach(), &share);
         drop(_guard);
-        centred / (var + Self::EPS).sqrt() * &self.weight + &self.bias
+        Ok(centred / (var + Self::EPS).sqrt() * &self.weight + &self.bias)
     }
 }
 

@@ -1,5 +1,6 @@
 //! ResNet up to its last stage, no pooling, no classifier (upstream `models/resnet.py`, head `early_return`).
 
+use slotcon_torch::Error;
 use tch::Tensor;
 
 use crate::arch::{Arch, Block, OutputStride};
@@ -52,14 +53,14 @@ impl Stem {
         }
     }
 
-    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        match self {
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
+        Ok(match self {
             Stem::Plain(conv) => conv.forward(x),
             Stem::Deep { first, second, third } => {
-                let x = first.1.forward(&first.0.forward(x), train).relu_();
-                third.forward(&second.1.forward(&second.0.forward(&x), train).relu_())
+                let x = first.1.forward(&first.0.forward(x), train)?.relu_();
+                third.forward(&second.1.forward(&second.0.forward(&x), train)?.relu_())
             }
-        }
+        })
     }
 }
 
@@ -89,7 +90,7 @@ impl Downsample {
         }
     }
 
-    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
         let pooled = match self.pool {
             Some(stride) if stride > 1 => {
                 // Rounding up, as every strided convolution does: upstream fails on maps of odd size here.
@@ -176,19 +177,19 @@ impl Residual {
         Self { layers, downsample }
     }
 
-    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
         let mut out = x.shallow_clone();
         for (i, (conv, norm)) in self.layers.iter().enumerate() {
-            out = norm.forward(&conv.forward(&out), train);
+            out = norm.forward(&conv.forward(&out), train)?;
             if i + 1 < self.layers.len() {
                 out = out.relu_();
             }
         }
         let residual = match &self.downsample {
-            Some(downsample) => downsample.forward(x, train),
+            Some(downsample) => downsample.forward(x, train)?,
             None => x.shallow_clone(),
         };
-        out.g_add_(&residual).relu_()
+        Ok(out.g_add_(&residual).relu_())
     }
 }
 
@@ -233,15 +234,16 @@ impl ResNet {
     }
 
     /// `[B, 3, H, W]`, normalised, to `[B, channels, ceil(H/stride), ceil(W/stride)]`.
-    pub fn forward(&self, pictures: &Tensor, train: bool) -> Tensor {
-        let x = self
-            .norm
-            .forward(&self.stem.forward(pictures, train), train)
-            .relu_();
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn forward(&self, pictures: &Tensor, train: bool) -> Result<Tensor, Error> {
+        let x = self.stem.forward(pictures, train)?;
+        let x = self.norm.forward(&x, train)?.relu_();
         let mut x = x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         for block in self.stages.iter().flatten() {
-            x = block.forward(&x, train);
+            x = block.forward(&x, train)?;
         }
-        x
+        Ok(x)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
@@ -49,15 +50,22 @@ pub struct Store {
     entries: RefCell<Vec<Entry>>,
     device: Device,
     kind: Kind,
+    ranks: Ranks,
 }
 
 impl Store {
     /// An empty store; its tensors will live on `device` as `kind` (f32, or f64 for comparisons).
     pub fn new(device: Device, kind: Kind) -> Self {
+        Self::across(device, kind, Ranks::alone())
+    }
+
+    /// The same for a network whose batch norm is over the pictures of all `ranks`.
+    pub fn across(device: Device, kind: Kind, ranks: Ranks) -> Self {
         Self {
             entries: RefCell::default(),
             device,
             kind,
+            ranks,
         }
     }
 
@@ -182,6 +190,11 @@ impl<'a> Path<'a> {
     pub fn buffer(&self, name: &str, shape: &[i64], value: f64) -> Tensor {
         let tensor = Tensor::full(shape, value, (self.store.kind, self.store.device));
         self.store.insert(self.full(name), tensor, Role::Buffer)
+    }
+
+    /// The ranks that train the network together.
+    pub fn ranks(&self) -> Ranks {
+        self.store.ranks.clone()
     }
 
     /// A counter that starts at zero.

@@ -9,15 +9,6 @@
 
 namespace slotcon {
 
-static at::Tensor& tensor(std::size_t address) { return *reinterpret_cast<at::Tensor*>(address); }
-
-static std::vector<at::Tensor> tensors(Addresses addresses) {
-  std::vector<at::Tensor> list;
-  list.reserve(addresses.size());
-  for (auto address : addresses) list.push_back(tensor(address));
-  return list;
-}
-
 void find_non_finite(Addresses gradients, std::size_t loss, std::size_t found) {
   c10::NoGradGuard no_grad;
   auto norms = at::_foreach_norm(tensors(gradients));

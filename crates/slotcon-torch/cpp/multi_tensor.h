@@ -1,14 +1,9 @@
 // Optimizer steps over all parameters at once.
 #pragma once
-#include <cstddef>
-
-#include "rust/cxx.h"
+#include "tensors.h"
 
 namespace slotcon {
 struct StepRule;
-
-// Tensors travel as addresses of at::Tensor that the caller keeps alive.
-using Addresses = rust::Slice<const std::size_t>;
 
 // 1 where any gradient or the loss is not finite, else 0: a float scalar on their device, written to `found`.
 void find_non_finite(Addresses gradients, std::size_t loss, std::size_t found);

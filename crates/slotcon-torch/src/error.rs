@@ -12,3 +12,13 @@ impl From<cxx::Exception> for Error {
         Self(text.lines().next().unwrap_or(text).to_owned())
     }
 }
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        let text = match &error {
+            tch::TchError::Torch(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Self(text.lines().next().unwrap_or_default().to_owned())
+    }
+}

@@ -33,5 +33,55 @@ pub(crate) mod bridge {
             found: usize,
         ) -> Result<()>;
         fn lerp(teacher: &[usize], student: &[usize], weight: f64) -> Result<()>;
+
+        include!("store.h");
+        type Store;
+        fn open_store(
+            host: &str,
+            port: u16,
+            keep: bool,
+            timeout_ms: i64,
+            prefix: &str,
+        ) -> Result<SharedPtr<Store>>;
+        fn port(self: &Store) -> u16;
+        fn set(self: &Store, key: &str, value: &str) -> Result<()>;
+        fn get(self: &Store, key: &str) -> Result<String>;
+        fn add(self: &Store, key: &str, amount: i64) -> Result<i64>;
+        fn has(self: &Store, key: &str) -> Result<bool>;
+
+        include!("group.h");
+        type Group;
+        fn join_group(
+            store: &Store,
+            rank: i32,
+            size: i32,
+            timeout_ms: i64,
+            address: &str,
+            cuda: bool,
+        ) -> Result<SharedPtr<Group>>;
+        fn has_nccl() -> bool;
+        fn all_reduce(self: &Group, tensor: usize, max: bool, traffic: u8) -> Result<()>;
+        fn all_gather(self: &Group, tensor: usize, traffic: u8) -> Result<usize>;
+        fn sum(self: &Group, tensor: usize, traffic: u8) -> Result<usize>;
+        fn broadcast(self: &Group, tensors: &[usize]) -> Result<()>;
+        #[allow(clippy::too_many_arguments)]
+        fn batch_norm(
+            self: &Group,
+            x: usize,
+            weight: usize,
+            bias: usize,
+            running_mean: usize,
+            running_var: usize,
+            momentum: f64,
+            eps: f64,
+        ) -> Result<usize>;
+        fn bytes(self: &Group, traffic: u8) -> i64;
+        fn operations(self: &Group) -> i64;
+        fn broken(self: &Group) -> bool;
+
+        include!("reducer.h");
+        type Reducer;
+        fn new_reducer(group: &Group, parameters: &[usize], find_unused: bool) -> Result<UniquePtr<Reducer>>;
+        fn prepare(self: &Reducer, loss: usize) -> Result<()>;
     }
 }

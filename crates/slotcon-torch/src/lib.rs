@@ -1,9 +1,11 @@
-//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]), layouts.
+//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]),
+//! several processes ([`distributed`]), layouts.
 //!
 //! All C++ and `unsafe` of the project is in this crate.
 
 mod allocator;
 mod autocast;
+pub mod distributed;
 mod error;
 mod ffi;
 mod layout;

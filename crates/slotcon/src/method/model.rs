@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Path, ResNet, Role, Store};
+use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use super::center::update_center;
@@ -80,6 +81,7 @@ pub struct SlotCon {
     predictor: Mlp,
     center: Tensor,
     average: MovingAverage,
+    ranks: Ranks,
     /// Where the time of a step goes; off unless a benchmark replaces it.
     pub clock: Rc<Clock>,
 }
@@ -87,7 +89,12 @@ pub struct SlotCon {
 impl SlotCon {
     /// A fresh model with the official initialisation. Its random numbers come from libtorch's CPU generator.
     pub fn new(config: ModelConfig, device: Device, kind: Kind) -> Self {
-        let store = Store::new(device, kind);
+        Self::across(config, device, kind, &Ranks::alone())
+    }
+
+    /// The same, trained by all `ranks` together: batch norm, centre and negatives are over the pictures of all.
+    pub fn across(config: ModelConfig, device: Device, kind: Kind, ranks: &Ranks) -> Self {
+        let store = Store::across(device, kind, ranks.clone());
         let root = store.root();
         let frozen = root.frozen();
         let ModelConfig {
@@ -135,6 +142,7 @@ impl SlotCon {
             predictor,
             center,
             average,
+            ranks: ranks.clone(),
             clock: Rc::default(),
             store,
         }
@@ -220,10 +228,11 @@ impl SlotCon {
             &mut self.center,
             &[&teacher[0].scores, &teacher[1].scores],
             self.config.center_momentum,
-        );
+            &self.ranks,
+        )?;
         let slot = [
-            slot_loss(&student[0], &teacher[1], &self.predictor, mode)?,
-            slot_loss(&student[1], &teacher[0], &self.predictor, mode)?,
+            slot_loss(&student[0], &teacher[1], &self.predictor, mode, &self.ranks)?,
+            slot_loss(&student[1], &teacher[0], &self.predictor, mode, &self.ranks)?,
         ];
 
         let weight = self.config.group_loss_weight;

@@ -44,9 +44,9 @@ impl Mode {
     pub(super) fn run(
         self,
         x: &Tensor,
-        f: impl FnOnce(&Tensor) -> Tensor,
+        f: impl FnOnce(&Tensor) -> Result<Tensor, slotcon_torch::Error>,
     ) -> Result<Tensor, slotcon_torch::Error> {
-        let out = slotcon_torch::autocast(x.device(), self.half, || f(x))?;
+        let out = slotcon_torch::autocast(x.device(), self.half, || f(x))??;
         Ok(if self.half.is_some() {
             out.to_kind(Kind::Float)
         } else {
@@ -83,14 +83,13 @@ impl Network {
     ) -> Result<Groups, slotcon_torch::Error> {
         let mut grid = (0, 0);
         let features = mode.run(pictures, |x| {
-            let map = clock.time(parts[0], || self.backbone.forward(x, mode.train));
+            let map = clock.time(parts[0], || self.backbone.forward(x, mode.train))?;
             let (batch, channels, h, w) = map.size4().unwrap_or_default();
             grid = (h, w);
             clock.time(parts[1], || {
                 let rows = map.permute([0, 2, 3, 1]).reshape([batch * h * w, channels]);
-                self.projector
-                    .forward(&rows, mode.train)
-                    .reshape([batch, h * w, -1])
+                let features = self.projector.forward(&rows, mode.train)?;
+                Ok(features.reshape([batch, h * w, -1]))
             })
         })?;
         Ok(clock.time(parts[2], || self.grouping.forward(features, grid)))
