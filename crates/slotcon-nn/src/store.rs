@@ -88,6 +88,11 @@ impl Store {
         self.kind
     }
 
+    /// The ranks that train the network together.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
     /// All entries (sharing memory), in definition order.
     pub fn entries(&self) -> Vec<Entry> {
         let entries = self.entries.borrow();

@@ -113,9 +113,12 @@ std::shared_ptr<Group> join_group(const Store& store, int32_t rank, int32_t size
 
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->threads = GLOO_THREADS;
-  options->devices.push_back(address.empty()
-                                 ? c10d::ProcessGroupGloo::createDefaultDevice()
-                                 : c10d::ProcessGroupGloo::createDeviceForHostname(std::string(address)));
+  // The variable by which PyTorch's users name the interface.
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  using Gloo = c10d::ProcessGroupGloo;
+  options->devices.push_back(!address.empty() ? Gloo::createDeviceForHostname(std::string(address))
+                             : interface      ? Gloo::createDeviceForInterface(interface)
+                                              : Gloo::createDefaultDevice());
   auto own = c10::make_intrusive<c10d::PrefixStore>("gloo/", store.inner());
   auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(own, rank, size, options);
   state->group->setBackend(at::kCPU, c10d::ProcessGroup::BackendType::GLOO, gloo);

@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -19,6 +20,8 @@ int64_t Store::add(rust::Str key, int64_t amount) const { return inner_->add(std
 bool Store::has(rust::Str key) const { return inner_->check({std::string(key)}); }
 
 std::shared_ptr<Store> open_store(rust::Str host, uint16_t port, bool keep, int64_t timeout_ms, rust::Str prefix) {
+  // Failures come back as errors; what c10d logs besides are stack traces of every attempt.
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
   c10d::TCPStoreOptions options;
   options.port = port;
   options.isServer = keep;

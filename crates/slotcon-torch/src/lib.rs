@@ -11,9 +11,11 @@ mod ffi;
 mod layout;
 mod memory;
 pub mod multi_tensor;
+mod process;
 
 pub use allocator::keep_freed_memory;
 pub use autocast::autocast;
 pub use error::Error;
 pub use layout::channels_last;
 pub use memory::{peak_bytes, reset_peak};
+pub use process::end_process;

@@ -69,6 +69,18 @@ pub enum Error {
         /// The last of them.
         step: u64,
     },
+    /// The ranks of a run cannot work together: which of them, and why.
+    #[error("{0}")]
+    Ranks(String),
+    /// Another rank failed; [`crate::run::crew::Crew::disband`] finds out which.
+    #[error("another rank ended or is late")]
+    Elsewhere,
+    /// A rank cannot use its pictures; it says itself why.
+    #[error("another rank cannot use its pictures and says why; what was learnt so far is in the last checkpoint")]
+    NoPicturesElsewhere,
+    /// Another process writes the run directory.
+    #[error("{} is in use by another run", .0.display())]
+    InUse(PathBuf),
     /// A device that this machine or this build does not have.
     #[error("device {asked}: {reason}")]
     Device {

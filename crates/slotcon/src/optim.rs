@@ -1,6 +1,7 @@
 //! The optimizer over the student's parameters: LARS or SGD, learning rate given step by step.
 
 use slotcon_nn::{Role, Store};
+use slotcon_torch::distributed::{Ranks, Traffic};
 use slotcon_torch::multi_tensor::{Rule, find_non_finite, optimizer_step};
 use tch::{Kind, Tensor};
 
@@ -36,6 +37,7 @@ pub struct Optimizer {
     parameters: Vec<Tensor>,
     momenta: Vec<Tensor>,
     non_finite: Tensor,
+    ranks: Ranks,
 }
 
 impl Optimizer {
@@ -57,7 +59,13 @@ impl Optimizer {
             parameters,
             momenta,
             non_finite,
+            ranks: store.ranks().clone(),
         }
+    }
+
+    /// The parameters, sharing memory.
+    pub fn parameters(&self) -> &[Tensor] {
+        &self.parameters
     }
 
     /// Forgets the gradients of the last step.
@@ -107,6 +115,8 @@ impl Optimizer {
             weight_decay,
         };
         find_non_finite(&gradients, &loss.detach(), &mut self.non_finite)?;
+        // The loss is a rank's own: all skip a step, or none.
+        self.ranks.max_(&mut self.non_finite, Traffic::Control)?;
         optimizer_step(
             &parameters,
             &gradients,

@@ -10,6 +10,7 @@ use slotcon::method::slot_loss::{contrast_padded, contrast_selected};
 use slotcon::method::{Groups, Mode, ModelConfig, SlotCon, View};
 use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
 use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Role, Store};
+use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 /// libtorch's generator is one for all threads, and so for all tests.
@@ -261,7 +262,7 @@ fn the_padded_slot_loss_equals_the_selected_one() {
             } else {
                 contrast_selected
             };
-            let loss = form(&student, &teacher, &predictor, mode).unwrap();
+            let loss = form(&student, &teacher, &predictor, mode, &Ranks::alone()).unwrap();
             student.slots.shallow_clone().zero_grad();
             store.entries().into_iter().for_each(|mut e| {
                 if e.role == Role::Parameter {

@@ -179,6 +179,27 @@ impl SlotCon {
         teacher_momentum: f64,
         half: Option<Kind>,
     ) -> Result<Step, slotcon_torch::Error> {
+        self.move_teacher(teacher_momentum)?;
+        self.forward_again(views, half)
+    }
+
+    /// teacher = momentum * teacher + (1 - momentum) * student.
+    fn move_teacher(&self, momentum: f64) -> Result<(), slotcon_torch::Error> {
+        let _guard = tch::no_grad_guard();
+        self.clock
+            .time("teacher_update", || self.average.update(momentum))
+    }
+
+    /// The same as [`SlotCon::forward`] with the teacher as it is: for the further parts of a batch that is taken in
+    /// several. Batch statistics and negatives are those of the part, and the centre moves with every part.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn forward_again(
+        &mut self,
+        views: &[View; 2],
+        half: Option<Kind>,
+    ) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
         let mode = Mode { train: true, half };
         let clock = Rc::clone(&self.clock);
@@ -189,7 +210,6 @@ impl SlotCon {
         };
         let teacher = {
             let _guard = tch::no_grad_guard();
-            clock.time("teacher_update", || self.average.update(teacher_momentum))?;
             let parts = ["teacher_forward", "heads", "grouping"];
             let groups = |view: &View| self.teacher.forward_timed(&view.crops, mode, &clock, parts);
             [groups(a)?, groups(b)?]

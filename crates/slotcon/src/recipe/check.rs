@@ -117,6 +117,12 @@ impl Recipe {
             optim.batch,
             "batch normalisation needs at least 2 pictures",
         )?;
+        require(
+            optim.accumulate >= 1 && optim.batch.is_multiple_of(optim.accumulate),
+            "optim.accumulate",
+            optim.accumulate,
+            format!("must be at least 1 and divide optim.batch = {}", optim.batch),
+        )?;
         positive("optim.base_lr", optim.base_lr)?;
         require(
             (0.0..1.0).contains(&optim.momentum),
@@ -165,7 +171,36 @@ impl Recipe {
             "run.max_bad_steps",
             run.max_bad_steps,
             "must be at least 1",
+        )?;
+        // Beyond this a duration overflows somewhere below.
+        require(
+            run.rank_timeout >= 1.0 && run.rank_timeout <= 1e6,
+            "run.rank_timeout",
+            run.rank_timeout,
+            "must be from 1 to 1000000 seconds",
         )
+    }
+
+    /// Pictures a step on each of `ranks`.
+    ///
+    /// # Errors
+    /// A batch that cannot be shared out evenly, with the nearest that can.
+    pub fn share_of_batch(&self, ranks: usize) -> Result<usize, RecipeError> {
+        let (batch, parts) = (self.optim.batch, ranks * self.optim.accumulate);
+        let lower = batch / parts * parts;
+        require(
+            batch.is_multiple_of(parts),
+            "optim.batch",
+            batch,
+            format!(
+                "it is the total over all ranks and must be a multiple of {parts} ({ranks} ranks, optim.accumulate = {}): \
+                 {}{} would do",
+                self.optim.accumulate,
+                if lower > 0 { format!("{lower} or ") } else { String::new() },
+                lower + parts
+            ),
+        )?;
+        Ok(batch / ranks)
     }
 }
 

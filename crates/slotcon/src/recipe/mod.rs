@@ -127,6 +127,10 @@ pub struct OptimRecipe {
     pub optimizer: OptimizerName,
     /// Pictures a step, over all ranks. Learning rates scale with it by themselves.
     pub batch: usize,
+    /// Parts in which a rank takes its share of the batch, one after the other, for machines too small for all of it at
+    /// once. The gradient is the mean over the parts; batch statistics, centre and negatives are those of a part, so a
+    /// part should still be large (64 pictures and more over all ranks).
+    pub accumulate: usize,
     /// Learning rate at batch 256; the one used is base_lr * batch / 256.
     pub base_lr: f64,
     /// Momentum of the optimizer.
@@ -146,6 +150,7 @@ impl Default for OptimRecipe {
         Self {
             optimizer: OptimizerName::Lars,
             batch: 512,
+            accumulate: 1,
             base_lr: 1.0,
             momentum: 0.9,
             weight_decay: 1e-5,
@@ -193,6 +198,9 @@ pub struct RunRecipe {
     pub keep: usize,
     /// Steps in a row with a loss or gradient that is not finite, after which the run stops.
     pub max_bad_steps: u64,
+    /// Seconds that ranks wait for each other: at the start, for a sign of life, and in an operation over all of them. A
+    /// rank that is silent for longer ends the run. Raise it where pictures or checkpoints may stall for longer.
+    pub rank_timeout: f64,
 }
 
 impl Default for RunRecipe {
@@ -208,6 +216,7 @@ impl Default for RunRecipe {
             save_every_epochs: 0,
             keep: 2,
             max_bad_steps: 20,
+            rank_timeout: 300.0,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From the loader's bytes to what the network takes.
 
+use std::ops::Range;
+
 use slotcon_data::{PairedBatch, ViewBatch};
 use tch::{Device, Kind, Tensor};
 
@@ -10,20 +12,26 @@ pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// See [`MEAN`].
 pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// Copies a batch to `device` as bytes and normalises it there.
-pub fn views(batch: &PairedBatch, size: usize, device: Device) -> [View; 2] {
+/// Copies the pictures `of` a batch to `device` as bytes and normalises them there.
+pub fn views(batch: &PairedBatch, of: Range<usize>, size: usize, device: Device) -> [View; 2] {
     [
-        view(&batch.views[0], size, device),
-        view(&batch.views[1], size, device),
+        view(&batch.views[0], of.clone(), size, device),
+        view(&batch.views[1], of, size, device),
     ]
 }
 
-fn view(view: &ViewBatch, size: usize, device: Device) -> View {
+fn view(view: &ViewBatch, of: Range<usize>, size: usize, device: Device) -> View {
+    let bytes = 3 * size * size;
     View {
-        crops: normalise(&view.pixels, size, size, device),
-        coords: view.coords.iter().map(|c| c.map(f64::from)).collect(),
-        flips: view.flips.clone(),
+        crops: normalise(&view.pixels[of.start * bytes..of.end * bytes], size, size, device),
+        coords: view.coords[of.clone()].iter().map(|c| c.map(f64::from)).collect(),
+        flips: view.flips[of].to_vec(),
     }
+}
+
+/// The pictures of part `part` of `parts` of a batch of `batch`.
+pub fn part(batch: usize, part: usize, parts: usize) -> Range<usize> {
+    part * batch / parts..(part + 1) * batch / parts
 }
 
 /// RGB bytes `[B, height, width, 3]` to normalised f32 `[B, 3, height, width]`, channels last in memory.

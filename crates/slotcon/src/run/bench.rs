@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use slotcon_data::{Dataset, Loader, LoaderConfig};
 use tch::{Device, Kind, Tensor};
 
 use super::batch;
+use super::crew::{Crew, Launch};
 use super::health::number;
+use super::learner::Learner;
 use crate::error::Error;
+use crate::method::View;
 use crate::method::clock::Clock;
-use crate::method::{SlotCon, View};
-use crate::optim::Optimizer;
 use crate::recipe::Recipe;
 
 /// What was measured.
@@ -47,7 +48,6 @@ pub fn bench_step(
     if recipe.run.threads > 0 {
         tch::set_num_threads(recipe.run.threads as i32);
     }
-    tch::manual_seed(recipe.run.seed as i64);
     let mut bench = Bench::new(recipe, device, data)?;
     for _ in 0..warmup {
         bench.step()?;
@@ -63,11 +63,11 @@ pub fn bench_step(
     times.sort_by(f64::total_cmp);
     let median_s = times[times.len() / 2];
 
-    bench.model.clock = Rc::new(Clock::on(device));
+    bench.learner.model.clock = Rc::new(Clock::on(device));
     for _ in 0..steps {
         bench.step()?;
     }
-    let parts = bench.model.clock.take();
+    let parts = bench.learner.model.clock.take();
     let parts_s = parts
         .into_iter()
         .map(|(name, time)| (name, time.as_secs_f64() / steps as f64))
@@ -84,16 +84,32 @@ pub fn bench_step(
 struct Bench {
     recipe: Recipe,
     device: Device,
-    model: SlotCon,
-    optimizer: Optimizer,
+    learner: Learner,
     loader: Option<Loader>,
-    fixed: [View; 2],
+    fixed: [Fixed; 2],
+}
+
+/// A view of one part of the batch, taken again and again.
+struct Fixed {
+    crops: Tensor,
+    flips: Vec<bool>,
+}
+
+impl Fixed {
+    fn view(&self) -> View {
+        View {
+            crops: self.crops.shallow_clone(),
+            coords: vec![[0.1, 0.2, 0.8, 0.9]; self.flips.len()],
+            flips: self.flips.clone(),
+        }
+    }
 }
 
 impl Bench {
     fn new(recipe: &Recipe, device: Device, data: Option<Arc<Dataset>>) -> Result<Self, Error> {
-        let model = SlotCon::new(recipe.model_config()?, device, Kind::Float);
-        let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
+        recipe.share_of_batch(1)?;
+        let alone = Crew::meet(&Launch::default(), Duration::ZERO)?;
+        let learner = Learner::new(recipe, device, &alone, None)?;
         let batch = recipe.optim.batch;
         let loader = data.map(|dataset| {
             let config = LoaderConfig {
@@ -105,18 +121,17 @@ impl Bench {
             Loader::new(dataset, recipe.data.augment.clone(), config)
         });
         let side = i64::from(recipe.data.augment.image_size);
-        let fixed = [0, 1].map(|i| View {
+        let part = batch / recipe.optim.accumulate;
+        let fixed = [0, 1].map(|i| Fixed {
             crops: slotcon_torch::channels_last(
-                &Tensor::randn([batch as i64, 3, side, side], (Kind::Float, Device::Cpu)).to_device(device),
+                &Tensor::randn([part as i64, 3, side, side], (Kind::Float, Device::Cpu)).to_device(device),
             ),
-            coords: vec![[0.1, 0.2, 0.8, 0.9]; batch],
-            flips: (0..batch).map(|b| b % 2 == i).collect(),
+            flips: (0..part).map(|b| b % 2 == i).collect(),
         });
         Ok(Self {
             recipe: recipe.clone(),
             device,
-            model,
-            optimizer,
+            learner,
             loader: loader.transpose()?,
             fixed,
         })
@@ -124,26 +139,24 @@ impl Bench {
 
     /// One whole step, as the training loop does it, and the wait for its end.
     fn step(&mut self) -> Result<(), Error> {
-        let clock = Rc::clone(&self.model.clock);
-        let loaded;
-        let views = match &mut self.loader {
-            None => &self.fixed,
-            Some(loader) => {
-                let batch = clock.time("wait_for_data", || loader.next())?;
-                let side = self.recipe.data.augment.image_size as usize;
-                loaded = clock.time("copy_in", || batch::views(&batch, side, self.device));
-                &loaded
-            }
+        let clock = Rc::clone(&self.learner.model.clock);
+        let loaded = match &mut self.loader {
+            None => None,
+            Some(loader) => Some(clock.time("wait_for_data", || loader.next())?),
         };
-        let step = self.model.forward(views, 0.99, self.recipe.half())?;
-        let total = &step.losses.total;
-        clock.time("backward", || {
-            self.optimizer.zero_grad();
-            total.f_backward()
-        })?;
-        let skipped = clock.time("optimizer", || self.optimizer.step(0.01, total, None))?;
+        let side = self.recipe.data.augment.image_size as usize;
+        let parts = self.recipe.optim.accumulate;
+        let (fixed, device) = (&self.fixed, self.device);
+        let views = |part: usize| match &loaded {
+            None => [fixed[0].view(), fixed[1].view()],
+            Some(batch) => clock.time("copy_in", || {
+                let of = batch::part(batch.views[0].flips.len(), part, parts);
+                batch::views(batch, of, side, device)
+            }),
+        };
+        let learnt = self.learner.step(views, 0.99, 0.01)?;
         // Reading a value waits for everything before it.
-        let _ = number(&skipped);
+        let _ = number(&learnt.skipped);
         Ok(())
     }
 }

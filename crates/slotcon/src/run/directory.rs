@@ -1,6 +1,6 @@
 //! The run directory: what a run leaves behind, and where.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{CheckpointError, write_whole};
@@ -57,6 +57,20 @@ impl RunDirectory {
     /// Whether something of a run is here.
     pub fn holds_a_run(&self) -> bool {
         self.recipe().exists() || self.metrics().exists() || self.checkpoints().exists()
+    }
+
+    /// Makes the folder itself and keeps other runs out of it for as long as the result lives.
+    ///
+    /// # Errors
+    /// Another run that is using it; what the file system says.
+    pub fn lock(&self) -> Result<File, Error> {
+        fs::create_dir_all(&self.root).map_err(Error::write(&self.root, "cannot make the folder"))?;
+        let folder = File::open(&self.root).map_err(Error::write(&self.root, "cannot open the folder"))?;
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::InUse(self.root.clone())),
+            // A file system without locks (some network ones) cannot tell.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(folder),
+        }
     }
 
     /// Makes the folders.

@@ -1,6 +1,7 @@
 //! Group health: whether the groups are groups. Computed at logged steps only.
 
 use serde::Serialize;
+use slotcon_torch::distributed::{Ranks, Traffic};
 use tch::{Kind, Tensor};
 
 use crate::method::{Groups, Step};
@@ -22,34 +23,46 @@ pub struct GroupHealth {
 }
 
 impl GroupHealth {
-    /// Of one step; `temperature` is that of the assignment. Waits for the device.
-    pub fn of(step: &Step, temperature: f64) -> Self {
+    /// Of one step over all `ranks`; `temperature` is that of the assignment. Waits for the device.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn of(step: &Step, temperature: f64, ranks: &Ranks) -> Result<Self, slotcon_torch::Error> {
         let _guard = tch::no_grad_guard();
         let teacher: Vec<Tensor> = step.teacher.iter().map(|g| g.scores.flatten(0, 1)).collect();
         let scores = Tensor::cat(&teacher, 0);
         let prototypes = scores.size()[1];
         let log_k = (prototypes as f64).ln();
         let assignment = (&scores / temperature).softmax(-1, Kind::Float);
-        let mean = assignment.mean_dim(Some([0i64].as_slice()), false, Kind::Float);
         let winners = scores.argmax(-1, false);
-        let used = Tensor::zeros([prototypes], (Kind::Float, scores.device())).index_fill(0, &winners, 1.0);
-        let slots = |g: &Groups| number(&g.counting().sum_dim_intlist(-1, false, Kind::Float).mean(None));
+        let slots = |g: &Groups| g.counting().sum_dim_intlist(-1, false, Kind::Float).mean(None);
         let [q1, q2, k1, k2] = &step.aligned;
         let agree = |q: &Tensor, k: &Tensor| {
-            number(
-                &q.argmax(-1, false)
-                    .eq_tensor(&k.argmax(-1, false))
-                    .to_kind(Kind::Float)
-                    .mean(None),
-            )
+            q.argmax(-1, false)
+                .eq_tensor(&k.argmax(-1, false))
+                .to_kind(Kind::Float)
+                .mean(None)
         };
-        Self {
-            in_use: number(&used.mean(None)),
-            balance: number(&entropy(&mean)) / log_k,
-            uncertainty: number(&entropy(&assignment).mean(None)) / log_k,
-            slots_per_picture: (slots(&step.teacher[0]) + slots(&step.teacher[1])) / 2.0,
-            agreement: (agree(q1, k2) + agree(q2, k1)) / 2.0,
-        }
+        let mean = |parts: &[Tensor]| -> Result<Tensor, slotcon_torch::Error> {
+            ranks.mean(&Tensor::stack(parts, 0), Traffic::Metrics)
+        };
+        let used = Tensor::zeros([prototypes], (Kind::Float, scores.device())).index_fill(0, &winners, 1.0);
+        let by_prototype = mean(&[
+            used,
+            assignment.mean_dim(Some([0i64].as_slice()), false, Kind::Float),
+        ])?;
+        let scalars = mean(&[
+            entropy(&assignment).mean(None),
+            (slots(&step.teacher[0]) + slots(&step.teacher[1])) / 2.0,
+            (agree(q1, k2) + agree(q2, k1)) / 2.0,
+        ])?;
+        Ok(Self {
+            in_use: number(&by_prototype.get(0).gt(0.0).to_kind(Kind::Float).mean(None)),
+            balance: number(&entropy(&by_prototype.get(1))) / log_k,
+            uncertainty: number(&scalars.get(0)) / log_k,
+            slots_per_picture: number(&scalars.get(1)),
+            agreement: number(&scalars.get(2)),
+        })
     }
 
     /// What is wrong, if anything, and what to change.

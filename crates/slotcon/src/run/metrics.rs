@@ -10,7 +10,7 @@ use super::health::GroupHealth;
 use super::observer::Observer;
 use crate::error::Error;
 
-/// Everything known about a logged step. Keys are for scripts to rely on.
+/// Everything known about a logged step, over all ranks. Keys are for scripts to rely on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
     /// Steps done, this one included.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod names;
+mod ranks;
 mod schedules;
 mod steps;
 mod support;

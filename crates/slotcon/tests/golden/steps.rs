@@ -1,4 +1,5 @@
-//! Whole training steps against the official implementation: every `step_*` case of the fixtures folder.
+//! Whole training steps against the official implementation: every `step_*` case of the fixtures folder. A case of
+//! several ranks runs in as many processes, each of which repeats the one trial as its rank.
 
 use std::path::Path;
 
@@ -11,8 +12,10 @@ use slotcon::method::{Groups, ModelConfig, SlotCon, View};
 use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
 use slotcon::schedule::LearningRate;
 use slotcon_nn::{Arch, OutputStride, Role};
+use slotcon_torch::distributed::{Ranks, Reducer};
 use tch::{Device, Kind, Tensor};
 
+use crate::ranks;
 use crate::support::{self, sym, unit, values};
 
 #[derive(Debug, Clone, Deserialize)]
@@ -40,19 +43,19 @@ struct Case {
     steps: u64,
 }
 
-/// Every `step_*` case of one process, in float64 and in float32.
+/// Every `step_*` case, in float64 and in float32.
 pub fn trials(folder: &Path) -> Vec<Trial> {
     let mut trials = Vec::new();
     for path in support::cases(folder, "step_", ".json") {
         let case: Case = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        if case.world_size != 1 {
-            continue;
-        }
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         for (kind, suffix) in [(Kind::Double, "f64"), (Kind::Float, "f32")] {
             let (case, path) = (case.clone(), path.clone());
-            trials.push(Trial::test(format!("{name}::{suffix}"), move || {
-                check(&case, &path, kind)
+            let name = format!("{name}::{suffix}");
+            trials.push(Trial::test(name.clone(), move || {
+                ranks::run(&name, case.world_size as usize, |ranks| {
+                    check(&case, &path, kind, ranks)
+                })
             }));
         }
     }
@@ -90,11 +93,15 @@ fn fill(model: &SlotCon) {
     }
 }
 
-fn view(case: &Case, step: u64, view: usize, kind: Kind) -> View {
+/// The samples of `rank`: it takes its own run of the total batch.
+fn view(case: &Case, step: u64, view: usize, kind: Kind, rank: usize) -> View {
     let batch = case.batch_per_rank as u64;
+    let first = batch * rank as u64;
+    let samples = || first..first + batch;
     let size = case.image_size;
     let name = format!("step{step}.crop{view}");
-    let pixels: Vec<f64> = (0..batch * 3 * (size * size) as u64)
+    let picture = 3 * (size * size) as u64;
+    let pixels: Vec<f64> = (first * picture..(first + batch) * picture)
         .map(|i| 2.0 * sym(&name, i))
         .collect();
     let coord = |sample: u64, i: u64| unit(&format!("step{step}.coord{view}"), 4 * sample + i);
@@ -104,7 +111,7 @@ fn view(case: &Case, step: u64, view: usize, kind: Kind) -> View {
                 .reshape([batch as i64, 3, size, size])
                 .to_kind(kind),
         ),
-        coords: (0..batch)
+        coords: samples()
             .map(|s| {
                 [
                     0.4 * coord(s, 0),
@@ -114,7 +121,7 @@ fn view(case: &Case, step: u64, view: usize, kind: Kind) -> View {
                 ]
             })
             .collect(),
-        flips: (0..batch)
+        flips: samples()
             .map(|s| unit(&format!("step{step}.flag{view}"), s) < 0.5)
             .collect(),
     }
@@ -217,8 +224,12 @@ impl Comparison<'_> {
     }
 }
 
-fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
-    let bytes = std::fs::read(path.with_extension("safetensors"))?;
+fn check(case: &Case, path: &Path, kind: Kind, ranks: &Ranks) -> Result<(), Failed> {
+    let rank = ranks.rank();
+    let bytes = std::fs::read(match case.world_size {
+        1 => path.with_extension("safetensors"),
+        _ => path.with_extension(format!("rank{rank}.safetensors")),
+    })?;
     let expected = SafeTensors::deserialize(&bytes)?;
     let mut all = Comparison {
         expected,
@@ -249,7 +260,7 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         center_momentum: case.center_momentum,
         group_loss_weight: case.group_loss_weight,
     };
-    let mut model = SlotCon::new(config, Device::Cpu, kind);
+    let mut model = SlotCon::across(config, Device::Cpu, kind, ranks);
     fill(&model);
     let algorithm = match case.optimizer.as_str() {
         "lars" => Algorithm::Lars { eta: 0.001 },
@@ -262,6 +273,7 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         weight_decay: case.weight_decay,
     };
     let mut optimizer = Optimizer::new(config, model.store());
+    let reducer = Reducer::new(ranks, optimizer.parameters(), true)?;
     let total = case.epochs * case.iters_per_epoch;
     let rate = LearningRate {
         peak: (case.batch_per_rank * case.world_size) as f64 / 256.0 * case.base_lr,
@@ -272,10 +284,10 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
 
     // float32 is compared on the first step: rounding then drives the two runs apart.
     for step in 0..if precise { case.steps } else { 1 } {
-        let views = [view(case, step, 0, kind), view(case, step, 1, kind)];
+        let views = [0, 1].map(|v| view(case, step, v, kind, rank));
         let out = model.forward(&views, momentum(case.teacher_momentum, step, total), None)?;
         optimizer.zero_grad();
-        out.losses.total.backward();
+        reducer.backward(&out.losses.total, true)?;
 
         let at = |what: &str| format!("step{step}.{what}");
         all.check(&at("loss"), &out.losses.total, scalar, 0.0);
@@ -366,7 +378,7 @@ fn check(case: &Case, path: &Path, kind: Kind) -> Result<(), Failed> {
         }
     }
     println!(
-        "{} {kind:?}: {} values, largest relative difference {:.1e}",
+        "{} {kind:?} {ranks:?}: {} values, largest relative difference {:.1e}",
         path.display(),
         all.compared,
         all.worst
