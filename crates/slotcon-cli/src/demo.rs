@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use slotcon::recipe::Recipe;
+use slotcon::run::crew::Launch;
 use slotcon::run::stop::Stop;
 use slotcon::run::{Options, Start, device, pretrain};
 use slotcon_data::scenes;
@@ -86,6 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         init_from: None,
         init_backbone: None,
         device: args.device.clone(),
+        launch: Launch::default(),
         stop: Stop::on_signals()?,
     };
     let outcome = pretrain(Some(recipe), &options)?;

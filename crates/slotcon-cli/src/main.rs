@@ -7,11 +7,13 @@ mod export;
 mod import;
 mod inspect;
 mod pretrain;
+mod ranks;
 mod segment;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use slotcon::run::crew::watch;
 
 /// Learn visual representations and semantic groups from unlabelled photos (SlotCon, arXiv 2205.15288).
 #[derive(Debug, Parser)]
@@ -49,7 +51,12 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let tag = watch::tag();
+            eprintln!("{tag}error: {error:#}");
+            if !tag.is_empty() {
+                // Threads may wait for other ranks for ever: nothing is torn down.
+                slotcon_torch::end_process(1);
+            }
             ExitCode::FAILURE
         }
     }
@@ -75,8 +82,13 @@ fn complain(info: &std::panic::PanicHookInfo) {
         .location()
         .map(|l| format!(" ({}:{})", l.file(), l.line()))
         .unwrap_or_default();
-    eprintln!("error: {first}{place}");
+    let tag = watch::tag();
+    eprintln!("{tag}error: {first}{place}");
     if first.contains("out of memory") || first.contains("can't allocate memory") {
         eprintln!("lower optim.batch, data.image_size or model.dim_hidden, or use run.precision = \"bf16\"");
+    }
+    if !tag.is_empty() {
+        watch::last_words(first);
+        slotcon_torch::end_process(101);
     }
 }

@@ -4,13 +4,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use slotcon::recipe::{PUBLISHED, Recipe};
+use slotcon::run::crew::Launch;
 use slotcon::run::stop::Stop;
 use slotcon::run::{Options, RunDirectory, Start, pretrain};
+
+use crate::ranks;
 
 /// Train on a folder of pictures; no labels, any layout.
 ///
 /// Leaves in OUT: recipe.toml (everything resolved, loadable as it is), metrics.jsonl, TensorBoard events, log.txt and
 /// checkpoints/. Ctrl-C ends the run after the current step with a checkpoint.
+///
+/// Several processes train together when started by --ranks, torchrun --no-python, srun or mpirun.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of pictures, searched with all its subfolders; several are taken together.
@@ -29,6 +34,10 @@ pub struct Args {
     /// Go on with the run in OUT from its last checkpoint, exactly as if it had not been interrupted.
     #[arg(long, conflicts_with_all = ["overwrite", "init_from", "init_backbone"])]
     resume: bool,
+    /// Go on with the run in OUT if it has a checkpoint, start it otherwise: for launchers that start again by themselves
+    /// what has failed (torchrun --max-restarts, Slurm's --requeue).
+    #[arg(long, conflicts_with_all = ["resume", "overwrite"])]
+    resume_if_any: bool,
     /// Replace the run that is in OUT.
     #[arg(long)]
     overwrite: bool,
@@ -40,7 +49,8 @@ pub struct Args {
     /// prototypes and predictor start fresh. A weight that is missing or of another shape is an error.
     #[arg(long, value_name = "FILE", conflicts_with = "init_from")]
     init_backbone: Option<PathBuf>,
-    /// auto (a GPU if there is one), cpu, cuda or cuda:N.
+    /// auto (a GPU if there is one), cpu, cuda or cuda:N. With several processes on a machine, auto and cuda give each its
+    /// own GPU.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
     /// f32, bf16 (GPUs since 2020, recent CPUs) or f16 (older GPUs; with dynamic loss scaling). Short for --set
@@ -50,6 +60,14 @@ pub struct Args {
     /// Length of the whole run in steps, schedules included, instead of the recipe's epochs. Short for --set run.steps=…
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
+    /// Start N processes on this machine that train together, one a GPU; on a CPU they share the cores. optim.batch is
+    /// that of all of them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    ranks: u16,
+    /// Take a rank's share of the batch in N parts, one after the other, to fit into less memory. Batch statistics, centre
+    /// and negatives are then those of a part. Short for --set optim.accumulate=N
+    #[arg(long, value_name = "N")]
+    accumulate: Option<usize>,
 }
 
 fn recipe_help() -> String {
@@ -69,13 +87,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = args.set;
     settings.extend(args.precision.map(|p| format!("run.precision={p}")));
     settings.extend(args.steps.map(|n| format!("run.steps={n}")));
+    settings.extend(args.accumulate.map(|n| format!("optim.accumulate={n}")));
+    let launch = Launch::from_environment()?;
+    if args.ranks > 1 && !launch.is_alone() {
+        anyhow::bail!(
+            "--ranks {} starts processes of its own, but this is already rank {} of {}: leave --ranks away",
+            args.ranks,
+            launch.rank,
+            launch.size
+        );
+    }
     let directory = RunDirectory::at(&args.out);
-    if args.resume && !directory.last().exists() {
+    // Rank 0 alone needs the run directory.
+    let first = launch.rank == 0;
+    if args.resume && first && !directory.last().exists() {
         return Err(slotcon::Error::NothingToResume(args.out).into());
     }
     // To resume, nothing has to be said again.
     let said_nothing = args.recipe.is_none() && settings.is_empty();
-    let recipe = if args.resume && said_nothing {
+    let recipe = if args.resume && (said_nothing || !first) {
         None
     } else {
         let base = match (&args.recipe, args.resume) {
@@ -85,10 +115,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         Some(Recipe::load(&base, &settings)?)
     };
-    let start = match (args.resume, args.overwrite) {
-        (true, _) => Start::Resume,
-        (false, true) => Start::Overwrite,
-        (false, false) => Start::New,
+    if args.ranks > 1 {
+        return ranks::run(args.ranks.into(), &recipe.unwrap_or_default());
+    }
+    let start = match (args.resume, args.resume_if_any, args.overwrite) {
+        (true, ..) => Start::Resume,
+        (_, true, _) => Start::ResumeOrNew,
+        (_, _, true) => Start::Overwrite,
+        (false, false, false) => Start::New,
     };
     let options = Options {
         data: args.data,
@@ -97,6 +131,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         init_from: args.init_from,
         init_backbone: args.init_backbone,
         device: args.device,
+        launch,
         stop: Stop::on_signals()?,
     };
     let outcome = pretrain(recipe, &options)?;

@@ -7,7 +7,7 @@ pub mod watch;
 
 use std::time::Duration;
 
-use slotcon_torch::distributed::{Join, Ranks, Traffic};
+use slotcon_torch::distributed::{Join, Ranks, Store, Traffic};
 use tch::Device;
 
 pub use launch::Launch;
@@ -22,6 +22,14 @@ pub struct Crew {
     launch: Launch,
     ranks: Ranks,
     together: Option<(Meeting, Watch)>,
+}
+
+/// Keeps the store for processes that this one starts, at any free port.
+///
+/// # Errors
+/// No free port.
+pub fn keep_store(attempt: &str, timeout: Duration) -> Result<Store, Error> {
+    Ok(Store::keep(0, timeout, &meet::prefix(attempt))?)
 }
 
 /// What ranks tell each other before a step.
@@ -168,7 +176,8 @@ impl Crew {
     /// # Errors
     /// That of `outcome`, explained.
     pub fn disband<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
-        let Some((meeting, watch)) = self.together else { return outcome };
+        let Self { ranks, together, .. } = self;
+        let Some((meeting, watch)) = together else { return outcome };
         let outcome = outcome.and_then(|value| meeting.wait_for_all_to_end(&self.launch).map(|()| value));
         match outcome {
             Ok(value) => {
@@ -177,13 +186,15 @@ impl Crew {
                 Ok(value)
             }
             // Not its own fault, so it asks whose.
-            Err(error) if self.ranks.broken() || matches!(error, Error::Elsewhere | Error::NoPicturesElsewhere) => {
+            Err(error) if ranks.broken() || matches!(error, Error::Elsewhere | Error::NoPicturesElsewhere) => {
                 let trouble = error.to_string();
                 let verdict = watch.ask(&trouble);
                 if verdict == trouble {
                     watch.claim(&format!("{}: {trouble}", meeting.name(self.launch.rank)));
                 }
                 watch.farewell();
+                // Its end would wait for operations that no longer end.
+                std::mem::forget(ranks);
                 Err(Error::Ranks(verdict))
             }
             Err(error) => {
@@ -192,6 +203,7 @@ impl Crew {
                     meeting.name(self.launch.rank)
                 ));
                 watch.farewell();
+                std::mem::forget(ranks);
                 Err(error)
             }
         }

@@ -79,7 +79,8 @@ pub fn tag() -> String {
 /// Lets the other ranks know why this one ends; for the hook of a panic.
 pub fn last_words(text: &str) {
     if let Some(shared) = CURRENT.get() {
-        shared.claim(text);
+        shared.claim(&format!("{} ended with an error: {text}", shared.names[shared.launch.rank]));
+        shared.farewell();
     }
 }
 
@@ -175,9 +176,7 @@ impl Watch {
 
     /// Waits until the others have had time to read the verdict, if this process keeps the store.
     pub fn farewell(&self) {
-        if self.shared.launch.keeps_store() {
-            std::thread::sleep(self.shared.interval * FAREWELL);
-        }
+        self.shared.farewell();
     }
 
     /// Ends the watch: this rank has come to a good end.
@@ -198,6 +197,12 @@ impl Shared {
     /// How long a silence is death once something went wrong.
     fn patience(&self) -> Duration {
         (self.interval * 5).max(Duration::from_secs(1)).min(self.timeout)
+    }
+
+    fn farewell(&self) {
+        if self.launch.keeps_store() {
+            std::thread::sleep(self.interval * FAREWELL);
+        }
     }
 
     fn claim(&self, text: &str) {
@@ -375,9 +380,7 @@ impl Shared {
             act(&verdict);
         }
         eprintln!("[rank {}] error: {verdict}", self.launch.rank);
-        if self.launch.keeps_store() {
-            std::thread::sleep(self.interval * FAREWELL);
-        }
+        self.farewell();
         slotcon_torch::end_process(1);
     }
 }
