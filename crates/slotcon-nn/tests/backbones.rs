@@ -52,7 +52,7 @@ fn output_shapes() {
             let out = network.forward(
                 &Tensor::randn([1, 3, side, side], (Kind::Float, Device::Cpu)),
                 false,
-            );
+            ).unwrap();
             let expected = OutputStride::new(stride).unwrap().side(side);
             assert_eq!(
                 out.size(),

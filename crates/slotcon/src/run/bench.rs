@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use slotcon_data::{Dataset, Loader, LoaderConfig};
+use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use super::batch;
-use super::crew::{Crew, Launch};
 use super::health::number;
 use super::learner::Learner;
 use crate::error::Error;
@@ -108,8 +108,7 @@ impl Fixed {
 impl Bench {
     fn new(recipe: &Recipe, device: Device, data: Option<Arc<Dataset>>) -> Result<Self, Error> {
         recipe.share_of_batch(1)?;
-        let alone = Crew::meet(&Launch::default(), Duration::ZERO)?;
-        let learner = Learner::new(recipe, device, &alone, None)?;
+        let learner = Learner::new(recipe, device, &Ranks::alone(), None)?;
         let batch = recipe.optim.batch;
         let loader = data.map(|dataset| {
             let config = LoaderConfig {

@@ -1,9 +1,8 @@
 //! One training step, for the training loop and for benchmarks: forward, backward, update, in one part or several.
 
-use slotcon_torch::distributed::Reducer;
+use slotcon_torch::distributed::{Ranks, Reducer};
 use tch::{Device, Kind, Tensor};
 
-use super::crew::Crew;
 use super::loss_scale::LossScale;
 use crate::error::Error;
 use crate::method::{SlotCon, Step, View};
@@ -40,14 +39,19 @@ impl Learner {
     ///
     /// # Errors
     /// A recipe that cannot be used.
-    pub fn new(recipe: &Recipe, device: Device, crew: &Crew, loss_scale: Option<(f64, u64)>) -> Result<Self, Error> {
+    pub fn new(
+        recipe: &Recipe,
+        device: Device,
+        ranks: &Ranks,
+        loss_scale: Option<(f64, u64)>,
+    ) -> Result<Self, Error> {
         // The only random numbers that libtorch draws are the initial weights.
         tch::manual_seed(recipe.run.seed as i64);
-        let model = SlotCon::across(recipe.model_config()?, device, Kind::Float, crew.ranks());
+        let model = SlotCon::across(recipe.model_config()?, device, Kind::Float, ranks);
         let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
         // On a CPU a batch without positives leaves the predictor out; on a GPU its shapes, and so its use, are fixed.
         let find_unused = !device.is_cuda();
-        let reducer = Reducer::new(crew.ranks(), optimizer.parameters(), find_unused)?;
+        let reducer = Reducer::new(ranks, optimizer.parameters(), find_unused)?;
         let scaled = recipe.run.precision == Precision::F16;
         Ok(Self {
             loss_scale: scaled.then(|| LossScale::new(device, loss_scale)),

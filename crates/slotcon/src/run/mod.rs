@@ -21,6 +21,7 @@ pub mod progress;
 mod rank_log;
 pub mod resume;
 pub mod stop;
+pub mod traffic;
 mod trainer;
 
 pub use directory::RunDirectory;

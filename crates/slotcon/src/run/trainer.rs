@@ -20,6 +20,7 @@ use super::observer::{Level, Observer, Observers};
 use super::plan::Plan;
 use super::pretrain::Outcome;
 use super::stop::Stop;
+use super::traffic::StepTraffic;
 use crate::checkpoint::{self, Progress};
 use crate::error::Error;
 use crate::method::teacher::momentum;
@@ -93,7 +94,7 @@ impl<'a> Trainer<'a> {
                 bad_pictures: 0,
             },
         };
-        let learner = Learner::new(&recipe, device, crew, loss_scale)?;
+        let learner = Learner::new(&recipe, device, crew.ranks(), loss_scale)?;
         let scalar = || Tensor::zeros([0i64; 0], (Kind::Float, device));
         Ok(Self {
             rate: plan.rate,
@@ -128,6 +129,9 @@ impl<'a> Trainer<'a> {
         let run = self.recipe.run.clone();
         let total = self.progress.total_steps;
         observers.said(Level::Info, &self.description())?;
+        if !self.crew.ranks().is_alone() {
+            observers.said(Level::Info, &self.traffic().to_string())?;
+        }
         let (mut since, mut logged_step) = (Instant::now(), self.progress.step);
         let mut last = None;
         let mut saved = None;
@@ -296,6 +300,21 @@ impl<'a> Trainer<'a> {
 
     fn teacher_momentum(&self, step: u64) -> f64 {
         momentum(self.recipe.model.teacher_momentum, step, self.momentum_steps)
+    }
+
+    /// What a step sends.
+    fn traffic(&self) -> StepTraffic {
+        let recipe = &self.recipe;
+        let side = i64::from(recipe.data.augment.image_size);
+        let side = self.learner.model.config().output_stride.side(side);
+        let parts = recipe.optim.accumulate;
+        StepTraffic::of(
+            &self.learner.model,
+            recipe.optim.batch / self.crew.launch().size / parts,
+            (side * side) as usize,
+            parts,
+            self.device.is_cuda(),
+        )
     }
 
     fn description(&self) -> String {
