@@ -117,7 +117,11 @@ impl Ranks {
         let mut stopped = false;
         loop {
             for signal in signals.pending() {
-                let signal = if signal == SIGINT { Signal::INT } else { Signal::TERM };
+                let signal = if signal == SIGINT {
+                    Signal::INT
+                } else {
+                    Signal::TERM
+                };
                 self.send(signal);
             }
             for (rank, (child, status)) in self.children.iter_mut().enumerate() {
@@ -159,7 +163,9 @@ impl Ranks {
 
     fn running(&self) -> impl Iterator<Item = usize> {
         let ranks = self.children.iter().enumerate();
-        ranks.filter(|(_, (_, status))| status.is_none()).map(|(rank, _)| rank)
+        ranks
+            .filter(|(_, (_, status))| status.is_none())
+            .map(|(rank, _)| rank)
     }
 
     fn send(&self, signal: Signal) {

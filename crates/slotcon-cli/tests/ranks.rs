@@ -15,7 +15,11 @@ const PATIENCE: &str = "run.rank_timeout=6";
 const LIMIT: Duration = Duration::from_secs(40);
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A rank as torchrun or a person would start it.
@@ -64,9 +68,15 @@ fn wait_for(place: &Place, run: &str, steps: usize, children: &mut [Child]) {
     let start = Instant::now();
     while place.metrics(run).len() < steps {
         for child in children.iter_mut() {
-            assert!(child.try_wait().unwrap().is_none(), "a rank ended before step {steps}");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "a rank ended before step {steps}"
+            );
         }
-        assert!(start.elapsed() < Duration::from_secs(120), "step {steps} was never reached");
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "step {steps} was never reached"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -101,7 +111,10 @@ fn ranks_train_as_one_process_does_and_their_number_may_change() {
         (a - b).abs() <= tolerance * b.abs().max(1e-3)
     };
     for (a, b) in alone.iter().zip(&two) {
-        assert_eq!((&a["lr"], &a["step"], &a["epoch"]), (&b["lr"], &b["step"], &b["epoch"]));
+        assert_eq!(
+            (&a["lr"], &a["step"], &a["epoch"]),
+            (&b["lr"], &b["step"], &b["epoch"])
+        );
     }
     // The same pictures, batch norm over both ranks; the slot loss is the mean over each rank's own positives.
     for key in ["balance", "in_use", "slots_per_picture", "uncertainty"] {
@@ -117,7 +130,14 @@ fn ranks_train_as_one_process_does_and_their_number_may_change() {
     assert!(log.contains("2 ranks"), "{log}");
 
     // A run of two ranks goes on with one, and with three of them.
-    let longer = ["--steps", "9", "--set", "optim.batch=6", "--set", "run.save_every=3"];
+    let longer = [
+        "--steps",
+        "9",
+        "--set",
+        "optim.batch=6",
+        "--set",
+        "run.save_every=3",
+    ];
     let mut first = place.pretrain("changing", &[&longer[..], &["--ranks", "2"]].concat());
     let mut first = [first.stderr(Stdio::null()).spawn().unwrap()];
     wait_for(&place, "changing", 4, &mut first);
@@ -158,7 +178,12 @@ fn a_killed_rank_is_named_and_the_run_goes_on() {
     for victim in [1, 0] {
         let place = Place::new(12);
         let length = ["--steps", "12"];
-        let mut ranks = start(&place, "run", 3, &[&length[..], &["--set", "optim.batch=6"]].concat());
+        let mut ranks = start(
+            &place,
+            "run",
+            3,
+            &[&length[..], &["--set", "optim.batch=6"]].concat(),
+        );
         wait_for(&place, "run", 5, &mut ranks);
         ranks[victim].kill().unwrap();
         for (rank, child) in ranks.into_iter().enumerate() {
@@ -167,14 +192,20 @@ fn a_killed_rank_is_named_and_the_run_goes_on() {
                 continue;
             }
             let said = said(&output);
-            assert!(!output.status.success(), "rank {rank} of a broken run succeeded:\n{said}");
+            assert!(
+                !output.status.success(),
+                "rank {rank} of a broken run succeeded:\n{said}"
+            );
             assert!(
                 said.contains(&format!("[rank {rank}] error: rank {victim} (")) && said.contains("gone"),
                 "rank {rank} does not name rank {victim}:\n{said}"
             );
         }
         let whole = step_of(&place, "run");
-        assert!(whole >= 3 && whole.is_multiple_of(3), "checkpoint of step {whole}");
+        assert!(
+            whole >= 3 && whole.is_multiple_of(3),
+            "checkpoint of step {whole}"
+        );
         let more = [&length[..], &["--set", "optim.batch=6", "--resume"]].concat();
         for child in start(&place, "run", 3, &more) {
             let output = end(child, Duration::from_secs(120));
@@ -215,13 +246,23 @@ fn an_error_of_one_rank_is_told_by_all() {
     let first = rank(place.pretrain("run", &more), 0, 2, port).spawn().unwrap();
     // The second rank's pictures are nowhere.
     let mut second = common::slotcon();
-    second.args(["pretrain", "--data", "/nowhere/at/all", "--device", "cpu", "--out"]);
+    second.args([
+        "pretrain",
+        "--data",
+        "/nowhere/at/all",
+        "--device",
+        "cpu",
+        "--out",
+    ]);
     second.arg(place.path("run"));
     let second = rank(second, 1, 2, port).spawn().unwrap();
     let (first, second) = (end(first, LIMIT), end(second, LIMIT));
     // Its recipe is another one, too: whichever is found first.
     let words = said(&first);
-    assert!(words.contains("[rank 0] error: rank 1 (") && words.contains("ended with an error"), "{words}");
+    assert!(
+        words.contains("[rank 0] error: rank 1 (") && words.contains("ended with an error"),
+        "{words}"
+    );
     assert!(said(&second).contains("[rank 1] error: "));
     assert!(!place.path("run").exists(), "nothing is left behind");
 }
@@ -231,7 +272,14 @@ fn an_error_of_one_rank_is_told_by_all() {
 fn a_rank_without_memory_is_named() {
     let place = Place::new(12);
     let port = free_port();
-    let more = ["--steps", "50", "--set", PATIENCE, "--set", "model.dim_hidden=20000"];
+    let more = [
+        "--steps",
+        "50",
+        "--set",
+        PATIENCE,
+        "--set",
+        "model.dim_hidden=20000",
+    ];
     let first = rank(place.pretrain("run", &more), 0, 2, port).spawn().unwrap();
     let hungry = place.pretrain("run", &more);
     let mut limited = Command::new("sh");
@@ -257,7 +305,8 @@ fn ranks_that_do_not_mean_the_same_run_say_so_before_the_first_step() {
         assert!(!place.path("run").exists(), "nothing is left behind");
         outputs.map(|o| said(&o))
     };
-    let run = |more: &[&str]| place.pretrain("run", &[&["--steps", "5", "--set", PATIENCE][..], more].concat());
+    let run =
+        |more: &[&str]| place.pretrain("run", &[&["--steps", "5", "--set", PATIENCE][..], more].concat());
 
     let [a, b] = both(run(&[]), run(&["--set", "model.prototypes=9"]), [2, 2]);
     for words in [a, b] {
@@ -267,8 +316,14 @@ fn ranks_that_do_not_mean_the_same_run_say_so_before_the_first_step() {
         );
     }
     let [a, b] = both(run(&[]), run(&[]), [2, 3]);
-    assert!(a.contains("rank 1 (") && a.contains("world size 3, rank 0 has 2"), "{a}");
-    assert!(b.contains("rank 0 (") && b.contains("world size 2, rank 1 has 3"), "{b}");
+    assert!(
+        a.contains("rank 1 (") && a.contains("world size 3, rank 0 has 2"),
+        "{a}"
+    );
+    assert!(
+        b.contains("rank 0 (") && b.contains("world size 2, rank 1 has 3"),
+        "{b}"
+    );
     let other = fewer.pretrain("other", &["--steps", "5", "--set", PATIENCE]);
     let [a, b] = both(run(&[]), other, [2, 2]);
     for words in [a, b] {
@@ -312,7 +367,10 @@ fn ranks_that_cannot_meet_say_why() {
     // That program takes connections, and never answers.
     let start = Instant::now();
     let words = said(&end(rank(run("2"), 1, 2, port).spawn().unwrap(), LIMIT));
-    assert!(words.contains("rank 1 found no store at") && words.contains("2 s"), "{words}");
+    assert!(
+        words.contains("rank 1 found no store at") && words.contains("2 s"),
+        "{words}"
+    );
     // Nobody has the port.
     drop(taken);
     let words = said(&end(rank(run("2"), 1, 2, port).spawn().unwrap(), LIMIT));
@@ -320,7 +378,10 @@ fn ranks_that_cannot_meet_say_why() {
     assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
     // The others do not come.
     let words = said(&end(rank(run("2"), 0, 3, free_port()).spawn().unwrap(), LIMIT));
-    assert!(words.contains("1 of 3 ranks") && words.contains("missing: rank 1, 2"), "{words}");
+    assert!(
+        words.contains("1 of 3 ranks") && words.contains("missing: rank 1, 2"),
+        "{words}"
+    );
     // Two of the same number.
     let port = free_port();
     let first = rank(run("4"), 0, 3, port).spawn().unwrap();
@@ -337,7 +398,11 @@ fn ranks_that_cannot_meet_say_why() {
 #[test]
 fn two_runs_do_not_share_a_directory() {
     let place = Place::new(8);
-    let mut first = place.pretrain("run", &["--steps", "500"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = place
+        .pretrain("run", &["--steps", "500"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     wait_for(&place, "run", 4, std::slice::from_mut(&mut first));
     let words = fail(&mut place.pretrain("run", &["--steps", "500", "--resume"]));
     assert!(words.contains("in use by another run"), "{words}");
@@ -350,7 +415,10 @@ fn two_runs_do_not_share_a_directory() {
 
 /// Processes whose parent is `process`.
 fn children_of(process: u32) -> Vec<u32> {
-    let output = Command::new("ps").args(["-o", "pid=", "--ppid", &process.to_string()]).output().unwrap();
+    let output = Command::new("ps")
+        .args(["-o", "pid=", "--ppid", &process.to_string()])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
@@ -359,7 +427,11 @@ fn children_of(process: u32) -> Vec<u32> {
 fn the_launcher_names_a_killed_rank_and_leaves_none_behind() {
     let place = Place::new(12);
     let more = ["--steps", "500", "--ranks", "2", "--set", PATIENCE];
-    let mut launcher = place.pretrain("run", &more).stderr(Stdio::piped()).spawn().unwrap();
+    let mut launcher = place
+        .pretrain("run", &more)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     wait_for(&place, "run", 4, std::slice::from_mut(&mut launcher));
     let ranks = children_of(launcher.id());
     assert_eq!(ranks.len(), 2);
@@ -369,11 +441,15 @@ fn the_launcher_names_a_killed_rank_and_leaves_none_behind() {
     assert!(!output.status.success());
     assert!(words.contains("was killed by signal 9"), "{words}");
     assert!(
-        words.contains("[rank 0] error: rank 1 (process") || words.contains("[rank 1] error: rank 0 (process"),
+        words.contains("[rank 0] error: rank 1 (process")
+            || words.contains("[rank 1] error: rank 0 (process"),
         "{words}"
     );
     for rank in ranks {
-        let gone = Command::new("kill").args(["-0", &rank.to_string()]).stderr(Stdio::null()).status();
+        let gone = Command::new("kill")
+            .args(["-0", &rank.to_string()])
+            .stderr(Stdio::null())
+            .status();
         assert!(!gone.unwrap().success(), "process {rank} is still there");
     }
 }
@@ -381,7 +457,10 @@ fn the_launcher_names_a_killed_rank_and_leaves_none_behind() {
 /// A real torchrun, where there is one: `SLOTCON_TORCHRUN`, or in `PATH`.
 fn torchrun() -> Option<String> {
     let name = std::env::var("SLOTCON_TORCHRUN").unwrap_or_else(|_| "torchrun".into());
-    let found = Command::new(&name).arg("--help").output().is_ok_and(|o| o.status.success());
+    let found = Command::new(&name)
+        .arg("--help")
+        .output()
+        .is_ok_and(|o| o.status.success());
     if !found {
         eprintln!("IGNORED: no torchrun in PATH; set SLOTCON_TORCHRUN to one");
     }
@@ -395,12 +474,23 @@ fn under_torchrun_a_run_heals_by_itself() {
     let own = place.pretrain("run", &["--steps", "14", "--resume-if-any", "--set", PATIENCE]);
     let mut command = Command::new(torchrun);
     command
-        .args(["--no-python", "--nproc-per-node", "2", "--max-restarts", "2", "--master-port"])
+        .args([
+            "--no-python",
+            "--nproc-per-node",
+            "2",
+            "--max-restarts",
+            "2",
+            "--master-port",
+        ])
         .arg(free_port().to_string())
         .arg(own.get_program())
         .args(own.get_args())
         .env("OMP_NUM_THREADS", "1");
-    let mut agent = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut agent = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     wait_for(&place, "run", 5, std::slice::from_mut(&mut agent));
     let ranks = children_of(agent.id());
     assert_eq!(ranks.len(), 2, "{ranks:?}");
@@ -412,5 +502,8 @@ fn under_torchrun_a_run_heals_by_itself() {
     let metrics = place.metrics("run");
     assert_eq!(metrics.len(), 14);
     assert!(metrics.iter().zip(1..).all(|(m, step)| m["step"] == step));
-    assert!(words.contains(", from step"), "the second attempt went on from a checkpoint:\n{words}");
+    assert!(
+        words.contains(", from step"),
+        "the second attempt went on from a checkpoint:\n{words}"
+    );
 }

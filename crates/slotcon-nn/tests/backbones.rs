@@ -49,10 +49,12 @@ fn output_shapes() {
     for (arch, stride) in own.chain([(Arch::ResNet18, 16), (Arch::ResNet18D, 8), (Arch::ResNet50, 8)]) {
         let (_, network) = build_strided(arch, stride);
         for side in [64, 71] {
-            let out = network.forward(
-                &Tensor::randn([1, 3, side, side], (Kind::Float, Device::Cpu)),
-                false,
-            ).unwrap();
+            let out = network
+                .forward(
+                    &Tensor::randn([1, 3, side, side], (Kind::Float, Device::Cpu)),
+                    false,
+                )
+                .unwrap();
             let expected = OutputStride::new(stride).unwrap().side(side);
             assert_eq!(
                 out.size(),

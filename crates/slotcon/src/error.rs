@@ -76,7 +76,9 @@ pub enum Error {
     #[error("another rank ended or is late")]
     Elsewhere,
     /// A rank cannot use its pictures; it says itself why.
-    #[error("another rank cannot use its pictures and says why; what was learnt so far is in the last checkpoint")]
+    #[error(
+        "another rank cannot use its pictures and says why; what was learnt so far is in the last checkpoint"
+    )]
     NoPicturesElsewhere,
     /// Another process writes the run directory.
     #[error("{} is in use by another run", .0.display())]

@@ -30,7 +30,11 @@ fn contrast(padded: bool, student: &Groups, teacher: &Groups, ranks: &Ranks) -> 
         conv: false,
     };
     let predictor = Mlp::new(&store.root(), config);
-    let form = if padded { contrast_padded } else { contrast_selected };
+    let form = if padded {
+        contrast_padded
+    } else {
+        contrast_selected
+    };
     let loss = form(student, teacher, &predictor, MODE, ranks).unwrap();
     let mut slots = student.slots.shallow_clone();
     slots.zero_grad();
@@ -46,7 +50,11 @@ fn contrast(padded: bool, student: &Groups, teacher: &Groups, ranks: &Ranks) -> 
             Role::Counter => continue,
         };
         // A form that has nothing to do leaves no gradient; the other one leaves zeros.
-        let value = if value.defined() { value } else { Tensor::zeros([1], (Kind::Double, Device::Cpu)) };
+        let value = if value.defined() {
+            value
+        } else {
+            Tensor::zeros([1], (Kind::Double, Device::Cpu))
+        };
         all.push((entry.name, value.detach().copy()));
     }
     all
@@ -59,7 +67,7 @@ fn groups(rank: usize, kind: usize) -> [Groups; 2] {
     [0i64, 1].map(|of| {
         let positions = grid.0 * grid.1;
         let random = |shape: [i64; 3]| Tensor::randn(shape, (Kind::Double, Device::Cpu));
-        let mut scores = random([batch, positions, prototypes]);
+        let scores = random([batch, positions, prototypes]);
         if kind == 2 || (kind == 1 && rank == 1) {
             // Every position of the student goes to group 0, of the teacher to group 1.
             let _ = scores.select(2, of).fill_(100.0);
@@ -104,7 +112,11 @@ fn what_is_sent_is_what_was_computed() {
         for parts in [1usize, 2] {
             let mut recipe = Recipe::default();
             recipe.model.arch = "resnet18".into();
-            (recipe.model.dim_hidden, recipe.model.dim_out, recipe.model.prototypes) = (24, 16, 6);
+            (
+                recipe.model.dim_hidden,
+                recipe.model.dim_out,
+                recipe.model.prototypes,
+            ) = (24, 16, 6);
             (recipe.optim.batch, recipe.optim.accumulate) = (8, parts);
             let mut learner = Learner::new(&recipe, Device::Cpu, ranks, None).unwrap();
             learner.share().unwrap();
@@ -124,7 +136,10 @@ fn what_is_sent_is_what_was_computed() {
             let sent = |kind: Traffic| after[kind as usize] - before[kind as usize];
             let computed = StepTraffic::of(&learner.model, batch, 9, parts, false);
             assert_eq!(sent(Traffic::Gradients), computed.gradients);
-            assert_eq!(sent(Traffic::BatchNorm), computed.batch_norm);
+            assert_eq!(
+                sent(Traffic::BatchNorm),
+                computed.batch_norm_gathered + computed.batch_norm_reduced
+            );
             assert_eq!(sent(Traffic::Center), computed.center);
             assert_eq!(sent(Traffic::Control), 4, "whether the step counts");
             assert_eq!(sent(Traffic::Metrics), 0);
@@ -144,7 +159,11 @@ fn what_is_sent_is_what_was_computed() {
         let [student, teacher] = groups(ranks.rank(), 0);
         let before = ranks.bytes(Traffic::Slots);
         contrast(true, &student, &teacher, ranks);
-        assert_eq!(ranks.bytes(Traffic::Slots) - before, 3 * 7 * (6 + 2) * 8, "in float64");
+        assert_eq!(
+            ranks.bytes(Traffic::Slots) - before,
+            3 * 7 * (6 + 2) * 8,
+            "in float64"
+        );
         let before = ranks.bytes(Traffic::BatchNorm);
         contrast(true, &student, &teacher, ranks);
         assert_eq!(
@@ -155,4 +174,30 @@ fn what_is_sent_is_what_was_computed() {
         Ok(())
     })
     .unwrap();
+}
+
+/// The rows of the table in docs/distributed.md: the published recipes, a rank's share of batch 512.
+#[test]
+fn the_documented_bytes_are_the_computed_ones() {
+    let document = include_str!("../../../docs/distributed.md");
+    for (recipe, name) in [("coco-r50-800ep", "COCO"), ("imagenet-r50-200ep", "ImageNet")] {
+        let recipe = Recipe::load(recipe, &[]).unwrap();
+        let model = slotcon::method::SlotCon::new(recipe.model_config().unwrap(), Device::Cpu, Kind::Float);
+        for gpus in [8usize, 64, 512] {
+            let batch = recipe.share_of_batch(gpus).unwrap();
+            let put = StepTraffic::of(&model, batch, 49, 1, true);
+            let mb = |bytes: f64| format!("{:.1}", bytes / 1e6);
+            // Received by each rank: a ring all-reduce, an all-gather.
+            let reduced = |put: u64| put as f64 * 2.0 * (gpus as f64 - 1.0) / gpus as f64;
+            let gathered = |put: u64| put as f64 * (gpus as f64 - 1.0);
+            let row = format!(
+                "| {name} | {gpus} | {batch} | {} | {} | {} | {} |",
+                mb(reduced(put.gradients)),
+                mb(gathered(put.batch_norm_gathered) + reduced(put.batch_norm_reduced)),
+                mb(gathered(put.slots)),
+                mb(reduced(put.center) * 1e3),
+            );
+            assert!(document.contains(&row), "docs/distributed.md lacks\n{row}");
+        }
+    }
 }

@@ -137,7 +137,11 @@ impl Ranks {
     ///
     /// # Errors
     /// As [`Ranks::sum`].
-    pub fn sum_numbers<const N: usize>(&self, numbers: [i64; N], traffic: Traffic) -> Result<[i64; N], Error> {
+    pub fn sum_numbers<const N: usize>(
+        &self,
+        numbers: [i64; N],
+        traffic: Traffic,
+    ) -> Result<[i64; N], Error> {
         let Some(m) = &self.0 else { return Ok(numbers) };
         let sums = Tensor::from_slice(&numbers);
         m.group.all_reduce(address(&sums), false, traffic as u8)?;

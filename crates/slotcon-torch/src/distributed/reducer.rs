@@ -15,7 +15,11 @@ pub struct Reducer(Option<UniquePtr<bridge::Reducer>>);
 
 impl fmt::Debug for Reducer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Reducer" } else { "Reducer(alone)" })
+        f.write_str(if self.0.is_some() {
+            "Reducer"
+        } else {
+            "Reducer(alone)"
+        })
     }
 }
 

@@ -19,7 +19,11 @@ struct Outcome {
 /// Forward and backward of `x` with a loss that weighs every value otherwise.
 fn pass(x: &Tensor, loss_weights: &Tensor, ranks: Option<&Ranks>, kind: Kind) -> Outcome {
     let channels = x.size()[1];
-    let wide = if kind == Kind::Double { Kind::Double } else { Kind::Float };
+    let wide = if kind == Kind::Double {
+        Kind::Double
+    } else {
+        Kind::Float
+    };
     let weight = (numbers(&[channels], 90, wide) + 1.0).set_requires_grad(true);
     let bias = numbers(&[channels], 91, wide).set_requires_grad(true);
     let mean = numbers(&[channels], 92, wide);
@@ -62,13 +66,20 @@ fn compare(ranks: &Ranks, shape: &[i64], parts: &[i64], last: bool, kind: Kind, 
     let whole = pass(&x, &loss_weights, None, kind);
     let check = |what: &str, a: &Tensor, b: &Tensor| {
         let distance = distance(a, b);
-        assert!(distance <= tolerance, "{what} of {shape:?} {kind:?}: {distance:e}");
+        assert!(
+            distance <= tolerance,
+            "{what} of {shape:?} {kind:?}: {distance:e}"
+        );
     };
     assert_eq!(got.y.kind(), kind);
     check("y", &got.y, &own(&whole.y));
     check("gradient of x", &got.of_x, &own(&whole.of_x));
     // Gradients of weights are this rank's own; c10d's reducer adds them up.
-    let sum = |t: &Tensor| ranks.sum(t, slotcon_torch::distributed::Traffic::Metrics).unwrap();
+    let sum = |t: &Tensor| {
+        ranks
+            .sum(t, slotcon_torch::distributed::Traffic::Metrics)
+            .unwrap()
+    };
     check("gradient of weight", &sum(&got.of_weight), &whole.of_weight);
     check("gradient of bias", &sum(&got.of_bias), &whole.of_bias);
     for (a, b) in got.running.iter().zip(&whole.running) {
@@ -130,7 +141,10 @@ fn works_under_autocast() {
         })
         .unwrap();
         let all = ranks
-            .gather_equal(&y.to_kind(Kind::Float), slotcon_torch::distributed::Traffic::Metrics)
+            .gather_equal(
+                &y.to_kind(Kind::Float),
+                slotcon_torch::distributed::Traffic::Metrics,
+            )
             .unwrap();
         let variance = all.square().mean_dim(Some([0i64].as_slice()), false, Kind::Float);
         assert!(distance(&variance, &variance.ones_like()) < 0.02, "{variance:?}");

@@ -46,11 +46,12 @@ fn sums_and_gathers() {
 
         // Rank 1 has nothing to give.
         let rows = |r: u64| numbers(&[[2, 0, 3][r as usize], 5], 20 + r, Kind::Float);
-        let (gathered, first) = ranks
-            .gather_rows(&rows(rank as u64), Traffic::Slots)
-            .unwrap();
+        let (gathered, first) = ranks.gather_rows(&rows(rank as u64), Traffic::Slots).unwrap();
         assert_eq!(first, [0, 2, 2][rank as usize]);
-        assert_eq!(distance(&gathered, &Tensor::cat(&[rows(0), rows(1), rows(2)], 0)), 0.0);
+        assert_eq!(
+            distance(&gathered, &Tensor::cat(&[rows(0), rows(1), rows(2)], 0)),
+            0.0
+        );
         let equal = |r: u64| numbers(&[2, 3], 30 + r, Kind::Float);
         let gathered = ranks.gather_equal(&equal(rank as u64), Traffic::Slots).unwrap();
         assert_eq!(

@@ -26,7 +26,11 @@ fn parameters() -> Vec<Tensor> {
 /// A loss whose gradient differs from rank to rank and from batch to batch.
 fn loss(parameters: &[Tensor], rank: usize, batch: u64) -> Tensor {
     let parts = parameters.iter().enumerate().map(|(i, p)| {
-        let weights = numbers(&p.size(), 1000 * (rank as u64 + 1) + 10 * batch + i as u64, Kind::Float);
+        let weights = numbers(
+            &p.size(),
+            1000 * (rank as u64 + 1) + 10 * batch + i as u64,
+            Kind::Float,
+        );
         (p * weights).sum(Kind::Float)
     });
     parts.fold(Tensor::from(0f32), |sum, part| sum + part)
@@ -45,7 +49,9 @@ fn expected(ranks: &Ranks, batches: &[u64]) -> Vec<Tensor> {
             }
         }
     }
-    sums.into_iter().map(|s| s.detach() / ranks.size() as f64).collect()
+    sums.into_iter()
+        .map(|s| s.detach() / ranks.size() as f64)
+        .collect()
 }
 
 #[test]

@@ -196,7 +196,11 @@ impl Recipe {
                 "it is the total over all ranks and must be a multiple of {parts} ({ranks} ranks, optim.accumulate = {}): \
                  {}{} would do",
                 self.optim.accumulate,
-                if lower > 0 { format!("{lower} or ") } else { String::new() },
+                if lower > 0 {
+                    format!("{lower} or ")
+                } else {
+                    String::new()
+                },
                 lower + parts
             ),
         )?;

@@ -138,7 +138,9 @@ impl Learner {
             losses.map(|sum| sum / parts as f64)
         };
         let inverse = self.loss_scale.as_ref().map(LossScale::inverse);
-        let skipped = clock.time("optimizer", || self.optimizer.step(lr, &losses[0], inverse.as_ref()))?;
+        let skipped = clock.time("optimizer", || {
+            self.optimizer.step(lr, &losses[0], inverse.as_ref())
+        })?;
         if let Some(scale) = &mut self.loss_scale {
             scale.update(&skipped);
         }

@@ -121,7 +121,11 @@ fn as_one_of(crew: &mut Crew, own: Option<Recipe>, options: &Options) -> Result<
         serde_json::to_string(&beginning).map_err(|e| Error::Ranks(e.to_string()))
     })?;
     let (recipe, progress, checkpoint) = match begun {
-        Some((recipe, checkpoint)) => (recipe, checkpoint.as_ref().map(|c| c.progress.clone()), checkpoint),
+        Some((recipe, checkpoint)) => (
+            recipe,
+            checkpoint.as_ref().map(|c| c.progress.clone()),
+            checkpoint,
+        ),
         None => {
             let said: Beginning = serde_json::from_str(&said).map_err(|e| Error::Ranks(e.to_string()))?;
             let first = Recipe::from_toml(&said.recipe, "rank 0's recipe")?;

@@ -17,8 +17,10 @@ const BYTES: u64 = 4;
 pub struct StepTraffic {
     /// All-reduced, in buckets, during the backward pass; once a step.
     pub gradients: u64,
-    /// Small all-gathers (forward) and all-reduces (backward), three for every batch norm and view.
-    pub batch_norm: u64,
+    /// Of batch norm, all-gathered: a small message for every layer, view and network in the forward pass.
+    pub batch_norm_gathered: u64,
+    /// Of batch norm, all-reduced: a small message for every layer and view of the student in the backward pass.
+    pub batch_norm_reduced: u64,
     /// All-reduced.
     pub center: u64,
     /// All-gathered: the teacher's slots. On a CPU the most that it can be.
@@ -30,13 +32,15 @@ impl StepTraffic {
     /// not wait for the device.
     pub fn of(model: &SlotCon, batch: usize, positions: usize, parts: usize, gpu: bool) -> Self {
         let config = model.config();
-        let (mut gradients, mut batch_norm) = (0, 0);
+        let (mut gradients, mut gathered, mut reduced) = (0, 0, 0);
         for entry in model.store().entries() {
             let count = entry.tensor.numel() as u64;
             match entry.role {
                 Role::Parameter if entry.tensor.requires_grad() => gradients += count,
                 Role::Buffer if entry.name.ends_with("running_mean") => {
-                    batch_norm += 2 * of_batch_norm(&entry.name, count, gpu);
+                    let (forward, backward) = of_batch_norm(&entry.name, count, gpu);
+                    gathered += 2 * forward;
+                    reduced += 2 * backward;
                 }
                 _ => {}
             }
@@ -52,21 +56,24 @@ impl StepTraffic {
         let parts = parts as u64;
         Self {
             gradients: gradients * BYTES,
-            batch_norm: parts * batch_norm * BYTES,
+            batch_norm_gathered: parts * gathered * BYTES,
+            batch_norm_reduced: parts * reduced * BYTES,
             center: parts * prototypes * BYTES,
             slots: parts * slots,
         }
     }
 }
 
-/// Values sent for one pass (of two: views, or directions of the slot loss) of a batch norm over `channels`.
-fn of_batch_norm(name: &str, channels: u64, gpu: bool) -> u64 {
+/// Values that one pass (of two: views, or directions of the slot loss) of a batch norm over `channels` has gathered and
+/// reduced.
+fn of_batch_norm(name: &str, channels: u64, gpu: bool) -> (u64, u64) {
     // Mean, variance and the number of rows; sums of gradients.
     let (forward, backward) = (2 * channels + 1, 2 * channels);
     match name.split('.').next() {
-        Some("predictor_slot") if gpu => 2 * forward,
-        Some("encoder_k" | "projector_k") => forward,
-        _ => forward + backward,
+        // Rows that do not count are masked: sums, forward and backward.
+        Some("predictor_slot") if gpu => (0, 2 * forward),
+        Some("encoder_k" | "projector_k") => (forward, 0),
+        _ => (forward, backward),
     }
 }
 
@@ -77,7 +84,7 @@ impl fmt::Display for StepTraffic {
             f,
             "a step sends, from each rank: gradients {:.1} MB, batch norm {:.2} MB, slots {:.2} MB, centre {:.3} MB",
             mb(self.gradients),
-            mb(self.batch_norm),
+            mb(self.batch_norm_gathered + self.batch_norm_reduced),
             mb(self.slots),
             mb(self.center)
         )

@@ -44,7 +44,12 @@ pub fn run(name: &str, size: usize, body: impl Fn(&Ranks) -> Result<(), Failed>)
     for (rank, child) in children.into_iter().enumerate() {
         let output = child.wait_with_output()?;
         let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        print!("{}", out.lines().filter(|l| l.contains("values")).fold(String::new(), |all, l| all + l + "\n"));
+        print!(
+            "{}",
+            out.lines()
+                .filter(|l| l.contains("values"))
+                .fold(String::new(), |all, l| all + l + "\n")
+        );
         if !output.status.success() || !out.contains("1 passed") {
             let err = String::from_utf8_lossy(&output.stderr).into_owned();
             failed.push(format!("rank {rank}:\n{out}\n{err}"));

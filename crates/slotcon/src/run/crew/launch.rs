@@ -172,7 +172,8 @@ impl Launch {
             (None, Some(job)) => 15000 + (job % 10000) as u16,
             (None, None) => DEFAULT_PORT,
         };
-        let attempt = ["TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"].map(|name| get(name).unwrap_or_default());
+        let attempt =
+            ["TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"].map(|name| get(name).unwrap_or_default());
         Ok(Self {
             rank,
             size,
@@ -180,7 +181,8 @@ impl Launch {
             local_size: local_size.clamp(1, size),
             host,
             port,
-            store_elsewhere: get("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            store_elsewhere: get("TORCHELASTIC_USE_AGENT_STORE")
+                .is_some_and(|v| v.eq_ignore_ascii_case("true")),
             attempt: attempt.join("/"),
         })
     }

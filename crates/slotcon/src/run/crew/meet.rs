@@ -87,8 +87,9 @@ impl Meeting {
                     continue;
                 }
                 let text = self.store.get(&key)?;
-                let hello: Hello = serde_json::from_str(&text)
-                    .map_err(|_| Error::Ranks(format!("rank {other} says '{text}': another version of slotcon")))?;
+                let hello: Hello = serde_json::from_str(&text).map_err(|_| {
+                    Error::Ranks(format!("rank {other} says '{text}': another version of slotcon"))
+                })?;
                 let differs = |what: &str, theirs: &str, mine: &str| {
                     Err(Error::Ranks(format!(
                         "rank {other} ({}, process {}) has {what} {theirs}, rank {rank} has {mine}",

@@ -83,8 +83,14 @@ impl Crew {
     ///
     /// # Errors
     /// That of `make`, or a rank that is gone.
-    pub fn first_says(&self, name: &str, make: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
-        let Some((meeting, _)) = &self.together else { return make() };
+    pub fn first_says(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<String, Error>,
+    ) -> Result<String, Error> {
+        let Some((meeting, _)) = &self.together else {
+            return make();
+        };
         if self.is_first() {
             let value = make()?;
             meeting.set(name, &value)?;
@@ -127,7 +133,9 @@ impl Crew {
     /// # Errors
     /// GPUs in a build for the CPU; ranks that cannot reach each other.
     pub fn join(&mut self, device: Device, timeout: Duration) -> Result<(), Error> {
-        let Some((meeting, watch)) = &self.together else { return Ok(()) };
+        let Some((meeting, watch)) = &self.together else {
+            return Ok(());
+        };
         let local = matches!(self.launch.host.as_str(), "127.0.0.1" | "localhost" | "::1");
         self.ranks = Ranks::join(&Join {
             store: meeting.store(),
@@ -146,7 +154,11 @@ impl Crew {
     /// # Errors
     /// A rank that is gone.
     pub fn take_turn(&self, own: Turn) -> Result<Turn, Error> {
-        let numbers = [i64::from(own.stop), i64::from(own.no_pictures), own.bad_pictures as i64];
+        let numbers = [
+            i64::from(own.stop),
+            i64::from(own.no_pictures),
+            own.bad_pictures as i64,
+        ];
         let [stop, no_pictures, bad] = self.ranks.sum_numbers(numbers, Traffic::Control)?;
         Ok(Turn {
             stop: stop > 0,
@@ -177,7 +189,9 @@ impl Crew {
     /// That of `outcome`, explained.
     pub fn disband<T>(self, outcome: Result<T, Error>) -> Result<T, Error> {
         let Self { ranks, together, .. } = self;
-        let Some((meeting, watch)) = together else { return outcome };
+        let Some((meeting, watch)) = together else {
+            return outcome;
+        };
         let outcome = outcome.and_then(|value| meeting.wait_for_all_to_end(&self.launch).map(|()| value));
         match outcome {
             Ok(value) => {
@@ -186,7 +200,9 @@ impl Crew {
                 Ok(value)
             }
             // Not its own fault, so it asks whose.
-            Err(error) if ranks.broken() || matches!(error, Error::Elsewhere | Error::NoPicturesElsewhere) => {
+            Err(error)
+                if ranks.broken() || matches!(error, Error::Elsewhere | Error::NoPicturesElsewhere) =>
+            {
                 let trouble = error.to_string();
                 let verdict = watch.ask(&trouble);
                 if verdict == trouble {

@@ -79,7 +79,10 @@ pub fn tag() -> String {
 /// Lets the other ranks know why this one ends; for the hook of a panic.
 pub fn last_words(text: &str) {
     if let Some(shared) = CURRENT.get() {
-        shared.claim(&format!("{} ended with an error: {text}", shared.names[shared.launch.rank]));
+        shared.claim(&format!(
+            "{} ended with an error: {text}",
+            shared.names[shared.launch.rank]
+        ));
         shared.farewell();
     }
 }
@@ -279,7 +282,9 @@ impl Shared {
                 state.pulses[rank] = (pulse, Instant::now());
             }
         }
-        let Some(found) = self.judge() else { return Ok(None) };
+        let Some(found) = self.judge() else {
+            return Ok(None);
+        };
         claim(store, &found)?;
         Ok(Some(store.get("verdict")?))
     }
@@ -331,7 +336,10 @@ impl Shared {
         if self.launch.store_elsewhere {
             format!("the launcher's store at {host}:{port} {what}")
         } else {
-            format!("{}, which keeps the store at {host}:{port}, {what}", self.names[0])
+            format!(
+                "{}, which keeps the store at {host}:{port}, {what}",
+                self.names[0]
+            )
         }
     }
 
@@ -348,7 +356,11 @@ impl Shared {
                 state.answered = Instant::now();
             }
             last = Instant::now();
-            let limit = if state.asking { self.patience() } else { self.timeout };
+            let limit = if state.asking {
+                self.patience()
+            } else {
+                self.timeout
+            };
             let silent = state.answered.elapsed();
             if state.verdict.is_none() && silent > limit + self.interval {
                 let text = format!("does not answer for {:.1} s", silent.as_secs_f64());
