@@ -1,5 +1,6 @@
 #include "group.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -106,7 +107,7 @@ void Group::broadcast(Addresses addresses) const {
 }
 
 std::shared_ptr<Group> join_group(const Store& store, int32_t rank, int32_t size, int64_t timeout_ms,
-                                  rust::Str address, bool cuda) {
+                                  rust::Str address, int32_t gpu) {
   auto timeout = std::chrono::milliseconds(timeout_ms);
   auto state = c10::make_intrusive<GroupState>();
   state->group = c10::make_intrusive<c10d::ProcessGroup>(store.inner(), rank, size);
@@ -123,8 +124,10 @@ std::shared_ptr<Group> join_group(const Store& store, int32_t rank, int32_t size
   auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(own, rank, size, options);
   state->group->setBackend(at::kCPU, c10d::ProcessGroup::BackendType::GLOO, gloo);
   state->group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
-  if (cuda) {
+  if (gpu >= 0) {
 #ifdef USE_C10D_NCCL
+    // What is not told where to go goes to the current device, which would be the first one on every rank.
+    at::accelerator::setDeviceIndex(static_cast<c10::DeviceIndex>(gpu));
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = timeout;
     auto own = c10::make_intrusive<c10d::PrefixStore>("nccl/", store.inner());

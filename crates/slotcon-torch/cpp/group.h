@@ -58,10 +58,10 @@ class Group {
   c10::intrusive_ptr<GroupState> state_;
 };
 
-// All ranks have to call this. `address`: of the interface that Gloo uses; empty: that of the host's name. `cuda`: NCCL
-// as well.
+// All ranks have to call this. `address`: of the interface that Gloo uses; empty: that of the host's name. `gpu`: with
+// NCCL as well, for the GPU of that number; -1: none.
 std::shared_ptr<Group> join_group(const Store& store, int32_t rank, int32_t size, int64_t timeout_ms, rust::Str address,
-                                  bool cuda);
+                                  int32_t gpu);
 // Whether this build has NCCL.
 bool has_nccl();
 }  // namespace slotcon

@@ -57,7 +57,7 @@ pub(crate) mod bridge {
             size: i32,
             timeout_ms: i64,
             address: &str,
-            cuda: bool,
+            gpu: i32,
         ) -> Result<SharedPtr<Group>>;
         fn has_nccl() -> bool;
         fn all_reduce(self: &Group, tensor: usize, max: bool, traffic: u8) -> Result<()>;

@@ -1,6 +1,7 @@
 //! The ranks of a run: what they compute together.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cxx::SharedPtr;
@@ -24,17 +25,16 @@ pub struct Join<'a> {
     pub timeout: Duration,
     /// Address of the network interface that Gloo uses; empty: the one that this machine's name stands for.
     pub address: &'a str,
-    /// Whether tensors on a GPU take part (NCCL).
-    pub cuda: bool,
+    /// Where this rank computes; on a GPU NCCL takes part.
+    pub device: Device,
 }
 
 /// This process among those that train one model; alone by default. Clones are cheap and stand for the same group.
 ///
 /// All ranks must call the same operations in the same order.
 #[derive(Clone, Default)]
-pub struct Ranks(Option<Member>);
+pub struct Ranks(Option<Arc<Member>>);
 
-#[derive(Clone)]
 struct Member {
     group: SharedPtr<bridge::Group>,
     rank: usize,
@@ -76,13 +76,16 @@ impl Ranks {
             join.size as i32,
             millis(join.timeout),
             join.address,
-            join.cuda,
+            match join.device {
+                Device::Cuda(index) => index as i32,
+                _ => -1,
+            },
         )?;
-        Ok(Self(Some(Member {
+        Ok(Self(Some(Arc::new(Member {
             group,
             rank: join.rank,
             size: join.size,
-        })))
+        }))))
     }
 
     /// This process, from 0.

@@ -26,7 +26,7 @@ pub fn on_ranks_within(name: &str, size: usize, timeout: Duration, body: impl Fn
             size,
             timeout,
             address: "127.0.0.1",
-            cuda: false,
+            device: Device::Cpu,
         };
         body(&Ranks::join(&join).unwrap());
         return;

@@ -23,7 +23,7 @@ pub fn run(name: &str, size: usize, body: impl Fn(&Ranks) -> Result<(), Failed>)
             size,
             timeout: TIMEOUT,
             address: "127.0.0.1",
-            cuda: false,
+            device: tch::Device::Cpu,
         })?;
         body(&ranks)?;
         // Nobody takes his connections away from those who still compute.

@@ -67,26 +67,31 @@ impl Meeting {
             process: std::process::id(),
         };
         let at = format!("{}:{}", self.launch.host, self.launch.port);
-        if self.store.add(&format!("here/{rank}"), 1)? > 1 {
+        let lost = |error| {
+            Error::Ranks(format!(
+                "the store at {at} is gone while the ranks meet: the process that keeps it ended, and says why ({error})"
+            ))
+        };
+        if self.store.add(&format!("here/{rank}"), 1).map_err(lost)? > 1 {
             return Err(Error::Ranks(format!(
                 "another process at {at} is rank {rank} already: two runs share the port (set another MASTER_PORT), or two \
                  processes were given the same rank"
             )));
         }
         // Before anything else: whoever is there has a pulse.
-        self.store.set(&format!("pulse/{rank}"), "0")?;
+        self.store.set(&format!("pulse/{rank}"), "0").map_err(lost)?;
         let text = serde_json::to_string(&own).map_err(|e| Error::Ranks(e.to_string()))?;
-        self.store.set(&format!("hello/{rank}"), &text)?;
+        self.store.set(&format!("hello/{rank}"), &text).map_err(lost)?;
 
         let start = Instant::now();
         let mut names = vec![None; size];
         loop {
             for (other, name) in names.iter_mut().enumerate().filter(|(_, name)| name.is_none()) {
                 let key = format!("hello/{other}");
-                if !self.store.has(&key)? {
+                if !self.store.has(&key).map_err(lost)? {
                     continue;
                 }
-                let text = self.store.get(&key)?;
+                let text = self.store.get(&key).map_err(lost)?;
                 let hello: Hello = serde_json::from_str(&text).map_err(|_| {
                     Error::Ranks(format!("rank {other} says '{text}': another version of slotcon"))
                 })?;

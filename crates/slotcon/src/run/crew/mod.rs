@@ -143,7 +143,7 @@ impl Crew {
             size: self.launch.size,
             timeout,
             address: if local { "127.0.0.1" } else { "" },
-            cuda: device.is_cuda(),
+            device,
         })?;
         watch.count_operations_of(&self.ranks);
         Ok(())
