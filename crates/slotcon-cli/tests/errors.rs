@@ -104,7 +104,7 @@ fn files_that_are_no_checkpoint_of_this_run() {
     let mut lying = whole.clone();
     lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(try_with("lying.safetensors", &lying).contains("header claims"));
-    let old = br#"{\"format_version\":1"#;
+    let old = br#"{\"format_version\":2"#;
     let at = whole
         .windows(old.len())
         .position(|w| w == old)

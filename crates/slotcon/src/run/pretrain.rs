@@ -19,7 +19,7 @@ use super::observer::{Level, Observer, Observers};
 use super::progress::Progress as ProgressBar;
 use super::resume::same_run;
 use super::stop::Stop;
-use crate::checkpoint::{self, Checkpoint, Progress};
+use crate::checkpoint::{self, Checkpoint, LossScaleState, Progress};
 use crate::error::Error;
 use crate::events::EventWriter;
 use crate::method::teacher::momentum;
@@ -199,7 +199,7 @@ impl Trainer {
                 total_steps: plan.total,
                 steps_per_epoch,
                 pictures,
-                loss_scale: (0.0, 0),
+                loss_scale: LossScaleState::OFF,
                 skipped: 0,
                 bad_pictures: 0,
             },
@@ -361,7 +361,7 @@ impl Trainer {
             slot_loss: number(&losses.slot[0]) + number(&losses.slot[1]),
             lr: self.rate.at(number_of),
             teacher_momentum: self.teacher_momentum(number_of),
-            loss_scale: self.loss_scale.as_ref().map_or(1.0, |s| s.state().0),
+            loss_scale: self.loss_scale.as_ref().map_or(1.0, |s| s.state().value),
             skipped_steps: self.progress.skipped,
             bad_pictures: self.progress.bad_pictures,
             pictures_per_second,
@@ -387,7 +387,10 @@ impl Trainer {
     fn save(&mut self, directory: &RunDirectory) -> Result<(), Error> {
         self.sound();
         self.progress.skipped = self.skipped_before + number(&self.skipped) as u64;
-        self.progress.loss_scale = self.loss_scale.as_ref().map_or((1.0, 0), LossScale::state);
+        self.progress.loss_scale = self
+            .loss_scale
+            .as_ref()
+            .map_or(LossScaleState::OFF, LossScale::state);
         let path = directory.step(self.progress.step);
         checkpoint::save(&path, &self.model, &self.optimizer, &self.recipe, &self.progress)?;
         directory.publish(self.progress.step, self.recipe.run.keep)
