@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use slotcon_data::{Dataset, Loader, LoaderConfig};
+use slotcon_data::{Dataset, LoaderConfig};
 use tch::{Device, Kind, Tensor};
 
-use super::batch;
 use super::device;
 use super::directory::RunDirectory;
+use super::feed::Feed;
 use super::guard::BufferGuard;
 use super::health::{GroupHealth, number};
 use super::log::LogFile;
@@ -148,7 +148,7 @@ struct Trainer {
     loss_scale: Option<LossScale>,
     rate: LearningRate,
     momentum_steps: u64,
-    loader: Loader,
+    feed: Feed,
     progress: Progress,
     guard: BufferGuard,
     /// Steps skipped in this call, and in a row up to now; on the device.
@@ -166,20 +166,22 @@ impl Trainer {
     ) -> Result<Self, Error> {
         let pictures = dataset.len() as u64;
         let first_step = resumed.map_or(0, |c| c.progress.step);
-        let loader = Loader::new(
+        let feed = Feed::new(
             dataset,
-            recipe.data.augment.clone(),
+            &recipe.data.augment,
             LoaderConfig {
                 batch: recipe.optim.batch,
                 threads: loader_threads(&recipe, device),
                 prefetch: recipe.data.prefetch,
                 seed: recipe.run.seed,
                 first_step,
+                read_timeout: Duration::from_secs_f64(recipe.data.read_timeout),
                 max_bad_fraction: recipe.data.max_bad,
                 ..LoaderConfig::default()
             },
+            device,
         )?;
-        let steps_per_epoch = loader.steps_per_epoch();
+        let steps_per_epoch = feed.steps_per_epoch();
         let plan = Plan::new(&recipe, steps_per_epoch, pictures)?;
         let progress = match resumed {
             Some(checkpoint) => {
@@ -227,7 +229,7 @@ impl Trainer {
             device,
             model,
             optimizer,
-            loader,
+            feed,
             progress,
         })
     }
@@ -304,20 +306,19 @@ impl Trainer {
 
     /// One step: batch, forward, backward, update. Nothing here waits for the device.
     fn step(&mut self, observers: &mut Observers) -> Result<Step, Error> {
-        let batch = self.loader.next()?;
+        let batch = self.feed.next(&self.model.clock)?;
         for bad in &batch.bad {
             self.progress.bad_pictures += 1;
             observers.said(Level::Warning, &format!("picture replaced: {bad}"))?;
         }
-        let size = self.recipe.data.augment.image_size as usize;
-        let views = batch::views(&batch, size, self.device);
-        // The bytes are on the device: the loader can fill the buffers again.
-        drop(batch);
+        if let Some(complaint) = self.feed.complaint() {
+            observers.said(Level::Warning, &complaint)?;
+        }
 
         let number = self.progress.step;
         let step = self
             .model
-            .forward(&views, self.teacher_momentum(number), self.recipe.half())?;
+            .forward(&batch.views, self.teacher_momentum(number), self.recipe.half())?;
         self.optimizer.zero_grad();
         let total = &step.losses.total;
         let skipped = match &mut self.loss_scale {
@@ -337,6 +338,9 @@ impl Trainer {
         self.skipped += &skipped;
         self.skipped_in_a_row = (&self.skipped_in_a_row + 1.0) * &skipped;
         self.progress.step += 1;
+        if self.progress.step < self.progress.total_steps {
+            self.feed.prepare(&self.model.clock);
+        }
         Ok(step)
     }
 
