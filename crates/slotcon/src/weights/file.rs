@@ -173,10 +173,11 @@ impl WeightFile {
         let TorchFile {
             pickle,
             root,
+            buffer,
             mut storages,
         } = file;
-        let (tensors, values) =
-            flatten(&pickle, &[], root, storages.as_mut(), length).map_err(WeightsError::problem(path))?;
+        let (tensors, values) = flatten(&pickle, &buffer, root, storages.as_mut(), length)
+            .map_err(WeightsError::problem(path))?;
         let official = values.contains_key("args.arch")
             && tensors.iter().any(|(name, _)| {
                 name.starts_with("model.") && name.ends_with("grouping_q.slot_embed.weight")
