@@ -32,6 +32,7 @@ fn main() {
             "cpp/reducer.cpp",
             "cpp/store.cpp",
             "cpp/sync_batch_norm.cpp",
+            "cpp/upload.cpp",
         ])
         .includes([
             include.join("torch/csrc/api/include"),

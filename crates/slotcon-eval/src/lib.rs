@@ -4,6 +4,7 @@ pub mod baselines;
 mod clusters;
 pub mod confusion;
 mod error;
+pub mod features;
 pub mod kmeans;
 mod labelled;
 pub mod masks;
@@ -12,8 +13,8 @@ pub mod score;
 mod segmenter;
 pub mod upsample;
 
-pub use clusters::{Clusterer, Measured, TestSet};
+pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};
 pub use error::Error;
-pub use labelled::{Classes, Pair, pairs};
+pub use labelled::{Classes, LabelLayout, NameList, Pair, pairs};
 pub use matching::Protocol;
 pub use segmenter::{Segmenter, Which};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use slotcon::checkpoint::Checkpoint;
+use slotcon::method::grouping::normalize;
 use slotcon::method::{Mode, Network, SlotCon};
 use slotcon::recipe::Recipe;
 use slotcon::run::batch::normalise;
@@ -90,6 +91,24 @@ impl Segmenter {
         let groups = self.network().forward(&pixels, Mode::default())?;
         let (h, w) = groups.grid;
         Ok(groups.scores.reshape([h, w, -1]))
+    }
+
+    /// Dense features on the network's grid, `[h, w, D]`, each of length 1.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn features(&self, picture: &Picture) -> Result<Tensor, Error> {
+        let _guard = tch::no_grad_guard();
+        let (height, width) = (picture.height() as usize, picture.width() as usize);
+        let pixels = normalise(picture.rgb(), height, width, self.device);
+        let groups = self.network().forward(&pixels, Mode::default())?;
+        let (h, w) = groups.grid;
+        Ok(normalize(&groups.features).reshape([h, w, -1]))
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.

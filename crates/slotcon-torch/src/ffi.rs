@@ -83,5 +83,15 @@ pub(crate) mod bridge {
         type Reducer;
         fn new_reducer(group: &Group, parameters: &[usize], find_unused: bool) -> Result<UniquePtr<Reducer>>;
         fn prepare(self: &Reducer, loss: usize) -> Result<()>;
+
+        include!("upload.h");
+        type Upload;
+        fn receive(self: &Upload, out: usize) -> Result<()>;
+        fn finish(self: &Upload) -> Result<()>;
+        type Uploader;
+        fn new_uploader(index: i8) -> Result<UniquePtr<Uploader>>;
+        fn start(self: &Uploader, bytes: &[u8]) -> Result<UniquePtr<Upload>>;
+        fn pin(bytes: &[u8]) -> Result<()>;
+        fn unpin(bytes: &[u8]) -> Result<()>;
     }
 }

@@ -1,5 +1,5 @@
-//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]),
-//! several processes ([`distributed`]), layouts.
+//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]), several
+//! processes ([`distributed`]), layouts, copies that a GPU does not wait for ([`upload`]).
 //!
 //! All C++ and `unsafe` of the project is in this crate.
 
@@ -12,6 +12,7 @@ mod layout;
 mod memory;
 pub mod multi_tensor;
 mod process;
+pub mod upload;
 
 pub use allocator::keep_freed_memory;
 pub use autocast::autocast;

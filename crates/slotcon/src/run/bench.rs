@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use slotcon_data::{Dataset, Loader, LoaderConfig};
+use slotcon_data::{Dataset, LoaderConfig};
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
-use super::batch;
+use super::feed::Feed;
 use super::health::number;
 use super::learner::Learner;
 use crate::error::Error;
@@ -82,10 +82,9 @@ pub fn bench_step(
 }
 
 struct Bench {
-    recipe: Recipe,
-    device: Device,
+    parts: usize,
     learner: Learner,
-    loader: Option<Loader>,
+    feed: Option<Feed>,
     fixed: [Fixed; 2],
 }
 
@@ -110,14 +109,14 @@ impl Bench {
         recipe.share_of_batch(1)?;
         let learner = Learner::new(recipe, device, &Ranks::alone(), None)?;
         let batch = recipe.optim.batch;
-        let loader = data.map(|dataset| {
+        let feed = data.map(|dataset| {
             let config = LoaderConfig {
                 batch,
                 threads: recipe.data.threads,
                 prefetch: recipe.data.prefetch,
                 ..LoaderConfig::default()
             };
-            Loader::new(dataset, recipe.data.augment.clone(), config)
+            Feed::new(dataset, &recipe.data.augment, config, device)
         });
         let side = i64::from(recipe.data.augment.image_size);
         let part = batch / recipe.optim.accumulate;
@@ -128,10 +127,9 @@ impl Bench {
             flips: (0..part).map(|b| b % 2 == i).collect(),
         });
         Ok(Self {
-            recipe: recipe.clone(),
-            device,
+            parts: recipe.optim.accumulate,
             learner,
-            loader: loader.transpose()?,
+            feed: feed.transpose()?,
             fixed,
         })
     }
@@ -139,21 +137,19 @@ impl Bench {
     /// One whole step, as the training loop does it, and the wait for its end.
     fn step(&mut self) -> Result<(), Error> {
         let clock = Rc::clone(&self.learner.model.clock);
-        let loaded = match &mut self.loader {
+        let loaded = match &mut self.feed {
             None => None,
-            Some(loader) => Some(clock.time("wait_for_data", || loader.next())?),
+            Some(feed) => Some(feed.next(&clock)?),
         };
-        let side = self.recipe.data.augment.image_size as usize;
-        let parts = self.recipe.optim.accumulate;
-        let (fixed, device) = (&self.fixed, self.device);
+        let (fixed, parts) = (&self.fixed, self.parts);
         let views = |part: usize| match &loaded {
             None => [fixed[0].view(), fixed[1].view()],
-            Some(batch) => clock.time("copy_in", || {
-                let of = batch::part(batch.views[0].flips.len(), part, parts);
-                batch::views(batch, of, side, device)
-            }),
+            Some(batch) => clock.time("copy_in", || batch.views(part, parts)),
         };
         let learnt = self.learner.step(views, 0.99, 0.01)?;
+        if let Some(feed) = &mut self.feed {
+            feed.prepare(&clock);
+        }
         // Reading a value waits for everything before it.
         let _ = number(&learnt.skipped);
         Ok(())

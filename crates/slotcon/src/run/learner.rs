@@ -4,6 +4,7 @@ use slotcon_torch::distributed::{Ranks, Reducer};
 use tch::{Device, Kind, Tensor};
 
 use super::loss_scale::LossScale;
+use crate::checkpoint::LossScaleState;
 use crate::error::Error;
 use crate::method::{SlotCon, Step, View};
 use crate::optim::Optimizer;
@@ -43,7 +44,7 @@ impl Learner {
         recipe: &Recipe,
         device: Device,
         ranks: &Ranks,
-        loss_scale: Option<(f64, u64)>,
+        loss_scale: Option<LossScaleState>,
     ) -> Result<Self, Error> {
         // The only random numbers that libtorch draws are the initial weights.
         tch::manual_seed(recipe.run.seed as i64);

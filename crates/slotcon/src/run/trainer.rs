@@ -1,16 +1,16 @@
 //! The training loop.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use slotcon_data::{Dataset, Loader, LoaderConfig};
+use slotcon_data::{Dataset, LoaderConfig};
 use slotcon_torch::distributed::Traffic;
 use tch::{Device, Kind, Tensor};
 
-use super::batch;
 use super::crew::{Crew, Launch, Turn};
 use super::device;
 use super::directory::RunDirectory;
+use super::feed::Feed;
 use super::guard::BufferGuard;
 use super::health::{GroupHealth, number};
 use super::learner::{Learner, Learnt};
@@ -21,7 +21,7 @@ use super::plan::Plan;
 use super::pretrain::Outcome;
 use super::stop::Stop;
 use super::traffic::StepTraffic;
-use crate::checkpoint::{self, Progress};
+use crate::checkpoint::{self, LossScaleState, Progress};
 use crate::error::Error;
 use crate::method::teacher::momentum;
 use crate::recipe::Recipe;
@@ -35,7 +35,7 @@ pub(super) struct Trainer<'a> {
     pub learner: Learner,
     rate: LearningRate,
     momentum_steps: u64,
-    loader: Loader,
+    feed: Feed,
     pub progress: Progress,
     guard: BufferGuard,
     /// Steps skipped in this call, and in a row up to now; on the device.
@@ -56,9 +56,9 @@ impl<'a> Trainer<'a> {
         let pictures = dataset.len() as u64;
         let first_step = resumed.as_ref().map_or(0, |progress| progress.step);
         let launch = crew.launch();
-        let loader = Loader::new(
+        let feed = Feed::new(
             dataset,
-            recipe.data.augment.clone(),
+            &recipe.data.augment,
             LoaderConfig {
                 batch: recipe.share_of_batch(launch.size)?,
                 rank: launch.rank,
@@ -67,11 +67,13 @@ impl<'a> Trainer<'a> {
                 prefetch: recipe.data.prefetch,
                 seed: recipe.run.seed,
                 first_step,
+                read_timeout: Duration::from_secs_f64(recipe.data.read_timeout),
                 max_bad_fraction: recipe.data.max_bad,
                 ..LoaderConfig::default()
             },
+            device,
         )?;
-        let steps_per_epoch = loader.steps_per_epoch();
+        let steps_per_epoch = feed.steps_per_epoch();
         let plan = Plan::new(&recipe, steps_per_epoch, pictures)?;
         let loss_scale = resumed.as_ref().map(|progress| progress.loss_scale);
         let progress = match resumed {
@@ -89,7 +91,7 @@ impl<'a> Trainer<'a> {
                 total_steps: plan.total,
                 steps_per_epoch,
                 pictures,
-                loss_scale: (0.0, 0),
+                loss_scale: LossScaleState::OFF,
                 skipped: 0,
                 bad_pictures: 0,
             },
@@ -107,7 +109,7 @@ impl<'a> Trainer<'a> {
             recipe,
             device,
             learner,
-            loader,
+            feed,
             progress,
         })
     }
@@ -200,10 +202,13 @@ impl<'a> Trainer<'a> {
         if self.crew.ranks().is_alone() && stop.requested() {
             return Ok(None);
         }
-        let batch = self.loader.next();
+        let batch = self.feed.next(&self.learner.model.clock);
         let bad = batch.as_ref().map_or(&[][..], |batch| &batch.bad);
         for bad in bad {
             observers.said(Level::Warning, &format!("picture replaced: {bad}"))?;
+        }
+        if let Some(complaint) = self.feed.complaint() {
+            observers.said(Level::Warning, &complaint)?;
         }
         let turn = self.crew.take_turn(Turn {
             stop: stop.requested(),
@@ -221,17 +226,14 @@ impl<'a> Trainer<'a> {
 
         let number = self.progress.step;
         let (momentum, lr) = (self.teacher_momentum(number), self.rate.at(number));
-        let size = self.recipe.data.augment.image_size as usize;
         let parts = self.recipe.optim.accumulate;
-        let device = self.device;
-        let views = |part: usize| {
-            let of = batch::part(batch.views[0].flips.len(), part, parts);
-            batch::views(&batch, of, size, device)
-        };
-        let learnt = self.learner.step(views, momentum, lr)?;
+        let learnt = self.learner.step(|part| batch.views(part, parts), momentum, lr)?;
         self.skipped += &learnt.skipped;
         self.skipped_in_a_row = (&self.skipped_in_a_row + 1.0) * &learnt.skipped;
         self.progress.step += 1;
+        if self.progress.step < self.progress.total_steps {
+            self.feed.prepare(&self.learner.model.clock);
+        }
         Ok(Some(learnt))
     }
 
@@ -258,7 +260,7 @@ impl<'a> Trainer<'a> {
             slot_loss,
             lr: self.rate.at(number_of),
             teacher_momentum: self.teacher_momentum(number_of),
-            loss_scale: self.learner.loss_scale.as_ref().map_or(1.0, |s| s.state().0),
+            loss_scale: self.learner.loss_scale.as_ref().map_or(1.0, |s| s.state().value),
             skipped_steps: self.progress.skipped,
             bad_pictures: self.progress.bad_pictures,
             pictures_per_second,
@@ -286,7 +288,7 @@ impl<'a> Trainer<'a> {
         self.sound();
         self.progress.skipped = self.skipped_before + number(&self.skipped) as u64;
         let scale = self.learner.loss_scale.as_ref();
-        self.progress.loss_scale = scale.map_or((1.0, 0), LossScale::state);
+        self.progress.loss_scale = scale.map_or(LossScaleState::OFF, LossScale::state);
         if !self.crew.is_first() {
             return Ok(());
         }
