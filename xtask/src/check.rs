@@ -57,10 +57,21 @@ pub fn run_cuda(root: &Path) -> Result<()> {
             needed.join(", ")
         );
     }
+    let symbols = process::output(
+        Command::new("readelf")
+            .args(["--dyn-syms", "--wide"])
+            .arg(&binary),
+    )?;
+    if !symbols.contains("ProcessGroupNCCL") {
+        bail!(
+            "{} was compiled without NCCL, so GPUs could not train together",
+            binary.display()
+        );
+    }
     process::output(Command::new(&binary).arg("--help"))
         .context("the CUDA build does not start on this machine; it must start without a GPU too")?;
     println!(
-        "CUDA build: {} links libtorch_cuda.so and starts",
+        "CUDA build: {} links libtorch_cuda.so, uses its NCCL, and starts",
         binary.display()
     );
     Ok(())

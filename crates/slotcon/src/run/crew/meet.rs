@@ -233,3 +233,33 @@ fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_named() {
+        let timeout = Duration::from_secs(20);
+        let store = Store::keep(0, timeout, &prefix("")).unwrap();
+        for (hello, named) in [
+            (
+                r#"{"size":2,"version":"0.0.9","host":"b","process":7}"#,
+                "rank 1 (b, process 7) has version 0.0.9",
+            ),
+            (r#"{"who":"else"}"#, "another version of slotcon"),
+        ] {
+            store.set("hello/1", hello).unwrap();
+            let launch = Launch {
+                size: 2,
+                host: "localhost".into(),
+                port: store.port(),
+                store_elsewhere: true,
+                ..Launch::default()
+            };
+            let error = Meeting::new(&launch, timeout).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+            store.add("here/0", -1).unwrap();
+        }
+    }
+}
