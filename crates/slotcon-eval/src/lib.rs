@@ -9,8 +9,10 @@ pub mod kmeans;
 mod labelled;
 pub mod masks;
 pub mod matching;
+pub mod rle;
 pub mod score;
 mod segmenter;
+mod tiles;
 pub mod upsample;
 
 pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};
