@@ -3,6 +3,7 @@
 pub mod baselines;
 mod clusters;
 pub mod confusion;
+mod draws;
 mod error;
 pub mod features;
 pub mod kmeans;
