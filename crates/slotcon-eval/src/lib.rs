@@ -3,14 +3,17 @@
 pub mod baselines;
 mod clusters;
 pub mod confusion;
+mod draws;
 mod error;
 pub mod features;
 pub mod kmeans;
 mod labelled;
 pub mod masks;
 pub mod matching;
+pub mod rle;
 pub mod score;
 mod segmenter;
+mod tiles;
 pub mod upsample;
 
 pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};

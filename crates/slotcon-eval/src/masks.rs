@@ -69,7 +69,7 @@ pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), 
     })
 }
 
-/// Encodes into memory, then writes beside the final place and renames.
+/// Encodes into memory, then writes.
 fn write_png(
     path: &Path,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), png::EncodingError>,
@@ -80,9 +80,18 @@ fn write_png(
     };
     let mut bytes = Vec::new();
     encode(&mut bytes).map_err(|e| fail(e.into()))?;
+    write_bytes(path, &bytes)
+}
+
+/// Writes beside the final place and renames.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let fail = |source: std::io::Error| Error::Write {
+        path: path.into(),
+        source,
+    };
     let unfinished = path.with_extension("unfinished");
     std::fs::File::create(&unfinished)
-        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| std::fs::rename(&unfinished, path))
         .map_err(|e| {
             // The first error is the one that counts.
