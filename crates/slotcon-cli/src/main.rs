@@ -8,6 +8,8 @@ mod import;
 mod inspect;
 mod pretrain;
 mod segment;
+mod slots;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,7 @@ enum Command {
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
+    Slots(slots::Args),
     Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Slots(args) => slots::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),

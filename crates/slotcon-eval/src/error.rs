@@ -47,6 +47,23 @@ pub enum Error {
     /// Rows that cannot be clustered.
     #[error(transparent)]
     KMeans(#[from] crate::kmeans::KMeansError),
+    /// A picture that cannot be encoded.
+    #[error("cannot make a JPEG of a picture: {0}")]
+    Jpeg(#[from] jpeg_encoder::EncodingError),
+    /// A value that cannot be written as JSON.
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Nothing to look at.
+    #[error("none of the {tried} pictures can be used; the last one: {last}")]
+    NoPicture {
+        /// How many were tried.
+        tried: usize,
+        /// The last of them, and why not.
+        last: String,
+    },
+    /// An argument that cannot work.
+    #[error("{0}")]
+    Argument(String),
     /// libtorch refused an operation.
     #[error(transparent)]
     Torch(#[from] tch::TchError),

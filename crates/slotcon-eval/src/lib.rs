@@ -3,17 +3,24 @@
 pub mod baselines;
 mod clusters;
 pub mod confusion;
+pub mod embed;
 mod error;
+pub mod gallery;
 pub mod kmeans;
 mod labelled;
 pub mod masks;
 pub mod matching;
+pub mod page;
+pub mod pictures;
+pub mod report;
 pub mod score;
 mod segmenter;
 pub mod upsample;
+pub mod whole;
 
 pub use clusters::{Clusterer, Measured, TestSet};
 pub use error::Error;
 pub use labelled::{Classes, Pair, pairs};
 pub use matching::Protocol;
+pub use pictures::{Pictures, Sight, Watch};
 pub use segmenter::{Segmenter, Which};

@@ -1,0 +1,1 @@
+//! Dense features, slots and pooled vectors of a folder.
