@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod embed;
 mod evaluate;
 mod export;
 mod import;
@@ -30,6 +31,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Segment(segment::Args),
     Slots(slots::Args),
+    Embed(embed::Args),
     Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
         Command::Slots(args) => slots::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),

@@ -187,9 +187,17 @@ mod tests {
     #[test]
     fn a_limit_spreads_over_the_whole_list() {
         let folder = tempfile::tempdir().unwrap();
-        slotcon_data::scenes::write_folder(folder.path(), 1, 10, 1, 32).unwrap();
-        let root = folder.path().join("images/train");
-        let open = |limit| Pictures::open(std::slice::from_ref(&root), Layout::Folder, Sight::default(), limit).unwrap();
+        slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 10, 1, 64).unwrap();
+        let root = folder.path().join("scenes/images/train");
+        let open = |limit| {
+            Pictures::open(
+                std::slice::from_ref(&root),
+                Layout::Folder,
+                Sight::default(),
+                limit,
+            )
+            .unwrap()
+        };
         assert_eq!(open(Some(4)).chosen(), [0, 2, 5, 7]);
         assert_eq!(open(Some(99)).chosen().len(), 10);
         assert_eq!(open(None).chosen(), (0..10).collect::<Vec<_>>());
@@ -219,8 +227,8 @@ mod tests {
             }
         }
         let folder = tempfile::tempdir().unwrap();
-        slotcon_data::scenes::write_folder(folder.path(), 1, 3, 1, 32).unwrap();
-        let root = folder.path().join("images/train");
+        slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 3, 1, 64).unwrap();
+        let root = folder.path().join("scenes/images/train");
         std::fs::write(root.join("000001.png"), "no picture").unwrap();
         let sight = Sight {
             side: 16,
@@ -233,7 +241,7 @@ mod tests {
             .each(pictures.chosen(), &mut told, |s| {
                 assert_eq!(
                     (s.picture.width(), s.picture.height(), s.original),
-                    (16, 16, (32, 32))
+                    (16, 16, (64, 64))
                 );
                 seen.push(s.index);
                 Ok(())

@@ -3,7 +3,7 @@
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempPath};
 
@@ -11,25 +11,25 @@ use crate::error::Error;
 
 /// A file that takes its name only when it is finished; dropped before that, nothing of it stays.
 #[derive(Debug)]
-pub struct WholeFile<'a> {
-    path: &'a Path,
+pub struct WholeFile {
+    path: PathBuf,
     writer: BufWriter<File>,
     unfinished: TempPath,
 }
 
-impl<'a> WholeFile<'a> {
+impl WholeFile {
     /// Begins the file that will be `path`, beside it.
     ///
     /// # Errors
     /// A folder that is missing or cannot be written.
-    pub fn begin(path: &'a Path) -> Result<Self, Error> {
+    pub fn begin(path: &Path) -> Result<Self, Error> {
         let file = Self::beside(path).map_err(|source| Error::Write {
             path: path.into(),
             source,
         })?;
         let (file, unfinished) = file.into_parts();
         Ok(Self {
-            path,
+            path: path.into(),
             writer: BufWriter::with_capacity(1 << 18, file),
             unfinished,
         })
@@ -55,7 +55,7 @@ impl<'a> WholeFile<'a> {
     /// Names the file in what the system says.
     pub fn fail(&self, source: std::io::Error) -> Error {
         Error::Write {
-            path: self.path.into(),
+            path: self.path.clone(),
             source,
         }
     }
@@ -79,8 +79,8 @@ impl<'a> WholeFile<'a> {
             .and_then(|()| self.writer.get_ref().sync_all());
         flushed.map_err(|e| self.fail(e))?;
         let path = self.path;
-        self.unfinished.persist(path).map_err(|e| Error::Write {
-            path: path.into(),
+        self.unfinished.persist(&path).map_err(|e| Error::Write {
+            path: path.clone(),
             source: e.error,
         })
     }

@@ -49,7 +49,11 @@ mod tests {
         let at = |x: usize, y: usize| &drawn.rgb()[(y * 5 + x) * 3..][..3];
         assert_eq!(at(2, 2), [200; 3]);
         assert_eq!(at(1, 2), BORDER);
-        assert!(at(0, 0).iter().all(|&p| (130..160).contains(&p)), "{:?}", at(0, 0));
+        assert!(
+            at(0, 0).iter().all(|&p| (130..160).contains(&p)),
+            "{:?}",
+            at(0, 0)
+        );
         // A mask that fills the picture has no border: the picture's edge is none of its own.
         assert_eq!(spotlight(&picture, &[3; 25], 3), picture);
     }
