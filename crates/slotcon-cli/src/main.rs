@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod inspect;
 mod pretrain;
+mod report;
 mod segment;
 mod slots;
 mod watch;
@@ -31,6 +32,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Segment(segment::Args),
     Slots(slots::Args),
+    Report(report::Args),
     Embed(embed::Args),
     Export(export::Args),
     Import(import::Args),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
         Command::Slots(args) => slots::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),

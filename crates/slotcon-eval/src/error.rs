@@ -22,6 +22,17 @@ pub enum Error {
         /// What is wrong with it.
         source: slotcon_data::PictureError,
     },
+    /// A file that cannot be read.
+    #[error("{}: cannot read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What a run left behind cannot be used.
+    #[error(transparent)]
+    Run(#[from] slotcon::Error),
     /// A file that cannot be written.
     #[error("{}: cannot write: {source}", path.display())]
     Write {

@@ -46,13 +46,9 @@ pub fn write_index_png(path: &Path, width: u32, height: u32, ids: &[u16]) -> Res
     })
 }
 
-/// Writes the picture with each id's colour over it, borders between ids in white.
-///
-/// # Errors
-/// What the file system says; nothing half-written stays.
-pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), Error> {
-    let (width, height) = (picture.width(), picture.height());
-    let row = width as usize;
+/// The picture with each id's colour over it, borders between ids in white.
+pub fn overlay(picture: &Picture, ids: &[u16]) -> Picture {
+    let row = picture.width() as usize;
     let mut rgb = picture.rgb().to_vec();
     for (i, pixel) in rgb.chunks_exact_mut(3).enumerate() {
         let right = (i + 1) % row != 0 && ids[i] != ids[i + 1];
@@ -62,10 +58,19 @@ pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), 
             *p = ((u32::from(*p) * (256 - OPACITY) + u32::from(c) * OPACITY) / 256) as u8;
         }
     }
+    Picture::new(picture.width(), picture.height(), rgb)
+}
+
+/// Writes the [`overlay`] of a picture.
+///
+/// # Errors
+/// What the file system says; nothing half-written stays.
+pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), Error> {
+    let drawn = overlay(picture, ids);
     write_png(path, |out| {
-        let mut encoder = png::Encoder::new(out, width, height);
+        let mut encoder = png::Encoder::new(out, drawn.width(), drawn.height());
         encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header()?.write_image_data(&rgb)
+        encoder.write_header()?.write_image_data(drawn.rgb())
     })
 }
 

@@ -66,8 +66,16 @@ impl Curve {
              <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}: from {} to {}, at last {last}\">{svg}</svg>\
              </figure>\n",
             escape(self.key),
-            self.series.buckets().first().map(|b| number(b.mean())).unwrap_or_default(),
-            self.series.buckets().last().map(|b| number(b.mean())).unwrap_or_default(),
+            self.series
+                .buckets()
+                .first()
+                .map(|b| number(b.mean()))
+                .unwrap_or_default(),
+            self.series
+                .buckets()
+                .last()
+                .map(|b| number(b.mean()))
+                .unwrap_or_default(),
         )
     }
 
@@ -78,7 +86,11 @@ impl Curve {
         let room = (high - low) * 0.04;
         if room > 0.0 {
             // Nothing below zero where no value is.
-            low = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
+            low = if low >= 0.0 {
+                (low - room).max(0.0)
+            } else {
+                low - room
+            };
             high += room;
         } else {
             let room = high.abs().max(1e-3) * 0.1;
@@ -131,12 +143,19 @@ impl Curve {
         if buckets.iter().any(|b| b.max > b.min) {
             let upper = buckets.iter().map(|b| (b.middle(), b.max));
             let lower = buckets.iter().rev().map(|b| (b.middle(), b.min));
-            write!(svg, "<path class=\"spread\" d=\"{}Z\"/>", path(frame, upper.chain(lower)))?;
+            write!(
+                svg,
+                "<path class=\"spread\" d=\"{}Z\"/>",
+                path(frame, upper.chain(lower))
+            )?;
         }
         let means = buckets.iter().map(|b| (b.middle(), b.mean()));
         if let [only] = buckets {
             let (x, y) = (frame.across(only.middle()), frame.down(only.mean()));
-            return write!(svg, "<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
+            return write!(
+                svg,
+                "<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"
+            );
         }
         write!(svg, "<path class=\"line\" d=\"{}\"/>", path(frame, means))
     }
@@ -221,21 +240,35 @@ mod tests {
         for range in [(0.123, 0.1234), (-5.0, 7.0), (20.0, 2e6)] {
             let ticks = ticks(range, 4);
             assert!((2..=6).contains(&ticks.len()), "{range:?}: {ticks:?}");
-            assert!(ticks.iter().all(|t| (range.0..=range.1).contains(t)));
+            assert!(
+                ticks
+                    .iter()
+                    .all(|t| (range.0 - 1e-9..=range.1 + 1e-9).contains(t))
+            );
         }
     }
 
     #[test]
     fn numbers_as_people_read_them() {
-        let shown = [0.0, 1.0, 0.5, 5.226_42, 0.353_33, 0.999_823, 12_345.6, 2e6, 3e-7, 400.0].map(number);
-        let expected = ["0", "1", "0.5", "5.226", "0.3533", "0.99982", "12346", "2.0e6", "3.0e-7", "400"];
+        let shown = [
+            0.0, 1.0, 0.5, 5.226_42, 0.353_33, 0.999_823, 12_345.6, 2e6, 3e-7, 400.0,
+        ]
+        .map(number);
+        let expected = [
+            "0", "1", "0.5", "5.226", "0.3533", "0.99982", "12346", "2.0e6", "3.0e-7", "400",
+        ];
         assert_eq!(shown, expected);
         assert_eq!([20.0, 12_000.0, 1.5e6].map(whole), ["20", "12k", "1.5M"]);
     }
 
     #[test]
     fn every_point_is_inside_the_drawing() {
-        for values in [vec![0.5], vec![0.2, 0.9, 0.4], vec![7.0; 3], (0..9000).map(|i| f64::from(i % 97)).collect()] {
+        for values in [
+            vec![0.5],
+            vec![0.2, 0.9, 0.4],
+            vec![7.0; 3],
+            (0..9000).map(|i| f64::from(i % 97)).collect(),
+        ] {
             let html = curve(&values).html();
             assert!(html.contains("A &lt;title&gt;") && html.contains("class=\"normal\""));
             for d in html.split(" d=\"").skip(1) {

@@ -82,7 +82,11 @@ impl Record {
 
     /// A whole number of the last logged step; 0 if there is none.
     pub fn count(&self, key: &str) -> u64 {
-        self.last.as_ref().and_then(|v| v.get(key)).and_then(Value::as_u64).unwrap_or(0)
+        self.last
+            .as_ref()
+            .and_then(|v| v.get(key))
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
     }
 }
 
@@ -179,7 +183,11 @@ fn each_line(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = reader.by_ref().take(LINE).read_until(b'\n', &mut line).map_err(fail)?;
+        let read = reader
+            .by_ref()
+            .take(LINE)
+            .read_until(b'\n', &mut line)
+            .map_err(fail)?;
         if read == 0 {
             return Ok(());
         }
@@ -211,13 +219,21 @@ mod tests {
         let mut log = Log::default();
         log.add("2026-01-01 10:00:00+00:00 slotcon: begins");
         for i in 0..1_000_000 {
-            log.add(&format!("2026-01-01 10:00:01+00:00 WARNING picture replaced: {i}.jpg: is empty"));
+            log.add(&format!(
+                "2026-01-01 10:00:01+00:00 WARNING picture replaced: {i}.jpg: is empty"
+            ));
         }
         log.add("2026-01-01 10:00:02+00:00 WARNING 3 of the steps up to 40 skipped");
-        assert_eq!((log.pictures.count, log.pictures.ends().count()), (1_000_000, 2 * ENDS));
+        assert_eq!(
+            (log.pictures.count, log.pictures.ends().count()),
+            (1_000_000, 2 * ENDS)
+        );
         assert_eq!(log.pictures.left_out(), 1_000_000 - 24);
         assert_eq!(log.pictures.ends().last(), Some("999999.jpg: is empty"));
-        assert_eq!(log.warnings.ends().next(), Some("10:00:02+00:00 3 of the steps up to 40 skipped"));
+        assert_eq!(
+            log.warnings.ends().next(),
+            Some("10:00:02+00:00 3 of the steps up to 40 skipped")
+        );
         assert_eq!(log.begun.as_deref(), Some("2026-01-01 10:00:00+00:00"));
         assert_eq!(log.ended.as_deref(), Some("2026-01-01 10:00:02+00:00"));
     }

@@ -112,9 +112,13 @@ impl Series {
     /// Lowest and highest value.
     pub fn range(&self) -> Option<(f64, f64)> {
         let first = self.buckets.first()?;
-        Some(self.buckets.iter().fold((first.min, first.max), |(low, high), b| {
-            (low.min(b.min), high.max(b.max))
-        }))
+        Some(
+            self.buckets
+                .iter()
+                .fold((first.min, first.max), |(low, high), b| {
+                    (low.min(b.min), high.max(b.max))
+                }),
+        )
     }
 }
 
@@ -169,6 +173,9 @@ mod tests {
         assert_eq!((series.recent(), series.range()), (None, None));
         series.push(2.0, 4.0);
         series.push(3.0, f64::INFINITY);
-        assert_eq!((series.recent(), series.start(), series.last()), (Some(4.0), Some(4.0), Some(4.0)));
+        assert_eq!(
+            (series.recent(), series.start(), series.last()),
+            (Some(4.0), Some(4.0), Some(4.0))
+        );
     }
 }

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod bench;
 pub mod device;
 pub mod directory;
+pub mod environment;
 mod guard;
 pub mod health;
 pub mod log;

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use super::batch;
 use super::device;
 use super::directory::RunDirectory;
+use super::environment::Session;
 use super::guard::BufferGuard;
 use super::health::{GroupHealth, number};
 use super::log::LogFile;
@@ -123,6 +124,13 @@ pub fn pretrain(recipe: Option<Recipe>, options: &Options) -> Result<Outcome, Er
     }
     directory.create()?;
     directory.write_recipe(&trainer.recipe)?;
+    let Progress {
+        step,
+        total_steps,
+        pictures,
+        ..
+    } = trainer.progress;
+    Session::now(device, &options.data, pictures, step, total_steps).append(&directory.environment())?;
     let mut observers = Observers::default();
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), trainer.progress.step)?);
