@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::cdp::Browser;
-use crate::{DESKTOP, HOSTILE, PAGES, PHONE, open, picture, sound, text};
+use crate::{DESKTOP, HOSTILE, PHONE, Pages, open, picture, sound, text};
 
-pub fn on_a_phone(browser: &mut Browser) {
-    let page = &PAGES.report;
+pub fn on_a_phone(browser: &mut Browser, pages: &Pages) {
+    let page = &pages.report;
     open(browser, page, "", PHONE, false);
     let read = text(browser);
     for figure in [
@@ -63,8 +63,8 @@ pub fn on_a_phone(browser: &mut Browser) {
     sound(browser, page);
 }
 
-pub fn in_the_dark(browser: &mut Browser) {
-    open(browser, &PAGES.report, "", DESKTOP, true);
+pub fn in_the_dark(browser: &mut Browser, pages: &Pages) {
+    open(browser, &pages.report, "", DESKTOP, true);
     let brightness = "(() => { const [ground, ink] = ['backgroundColor', 'color'].map((key) => getComputedStyle(document.body)\
                       [key].match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0)); return [ground, ink]; })()";
     let found = browser.eval(brightness);

@@ -76,6 +76,8 @@ const UNEVEN: &str = "Some groups are much larger than others. Where the picture
 const NO_GROUPS: &str = "The assignments are too soft for the little that the features say yet. Lower model.teacher_temp \
                          (0.07 to 0.05 on small data), raise optim.base_lr (LARS on small batches wants 8 to 16), or train \
                          longer.";
+const SURE: &str = "Every place is very sure of its group. That is well while the groups share the pictures; together with a \
+                    falling balance it is a collapse: then raise model.teacher_temp towards 0.07.";
 const FEW_IN_USE: &str = "Many prototypes win nothing in a batch. With K far above what a batch shows that is as it should be; \
                           else lower model.prototypes, or raise model.teacher_temp.";
 const DISAGREE: &str = "Student and teacher see different groups. Early in a run that is so; if it stays, halve optim.base_lr, \
@@ -130,24 +132,17 @@ fn verdict(name: &'static str, state: State, found: String, advice: &'static str
 
 fn grouping(record: &Record) -> Option<Verdict> {
     let value = record.curve("groups.uncertainty").recent()?;
-    let found = format!(
-        "uncertainty {:.2}, normal 0.3 to 0.8 (0: every place is sure of its group)",
-        value
-    );
-    Some(verdict(
-        "Groups have formed",
-        rising(value, 0.8, 0.9),
-        found,
-        NO_GROUPS,
-    ))
+    let found = format!("uncertainty {value:.2}, normal 0.3 to 0.8 (0: every place is sure of its group)");
+    let (state, advice) = match value {
+        v if v < 0.3 => (State::Watch, SURE),
+        v => (rising(v, 0.8, 0.9), NO_GROUPS),
+    };
+    Some(verdict("Groups have formed", state, found, advice))
 }
 
 fn balance(record: &Record) -> Option<Verdict> {
     let value = record.curve("groups.balance").recent()?;
-    let found = format!(
-        "balance {:.2}, normal 0.8 to 1 (1: all groups equally large)",
-        value
-    );
+    let found = format!("balance {value:.2}, normal 0.8 to 1 (1: all groups equally large)");
     let state = rising(-value, -0.8, -0.5);
     let advice = if state == State::Bad { COLLAPSE } else { UNEVEN };
     Some(verdict("Groups share the pictures", state, found, advice))
@@ -169,7 +164,7 @@ fn agreement(record: &Record, prototypes: i64) -> Option<Verdict> {
     let value = record.curve("groups.agreement").recent()?;
     let chance = 1.0 / prototypes as f64;
     let found = format!(
-        "{} of the shared places are in the same group in both views, normal 40 to 80 % (by chance: {})",
+        "{} of the shared places are in the same group in both views, normally 40 % or more (by chance: {})",
         percent(value),
         percent(chance)
     );
