@@ -85,10 +85,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut bar = Bar::default();
     let survey = gallery::survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {
-        let name = args.checkpoint.display();
-        let title = format!("What the prototypes stand for: {name}");
+        let source = args.checkpoint.display().to_string();
         gallery::write_html(
-            &args.out, &title, &segmenter, &pictures, &survey, &config, &mut bar,
+            &args.out, &source, &segmenter, &pictures, &survey, &config, &mut bar,
         )?;
     } else {
         gallery::write_png(&args.out, &segmenter, &pictures, &survey, config.top, &mut bar)?;

@@ -83,7 +83,10 @@ fn a_run_that_ends_in_an_error_says_so_in_its_report() {
     let said = fail(&mut place.pretrain("run", &["--steps", "500"]));
     assert!(said.contains("could not be used"), "{said}");
     let page = read(&place.path("run/report.html"));
-    assert!(page.contains("the run ended:") && page.contains("could not be used"), "{page}");
+    assert!(
+        page.contains("the run ended:") && page.contains("could not be used"),
+        "{page}"
+    );
 }
 
 #[test]

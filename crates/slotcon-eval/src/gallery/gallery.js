@@ -158,6 +158,7 @@
       // A key press has no place.
       press(event.detail === 0 ? null : [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]);
     });
+    item.style.setProperty("--shape", picture.size[0] / picture.size[1]);
     item.append(button, text);
     return item;
   };
@@ -275,8 +276,16 @@
     mark.style.top = `${top}%`;
   };
 
+  /** 100 % is all of the picture. */
+  const showZoom = () => {
+    const [width, height] = pictures[shown.index].size;
+    $("sheet").style.setProperty("--shape", width / height);
+    $("sheet").style.setProperty("--zoom", shown.zoom);
+    $("zoom").textContent = `${Math.round(100 * shown.zoom)} %`;
+  };
+
   const refresh = () => {
-    const { index, cell, zoom } = shown;
+    const { index, cell } = shown;
     const picture = pictures[index];
     const ids = labels(picture);
     const [x, y] = middle(picture, cell).map((part) => part / 100);
@@ -289,8 +298,7 @@
       (known ? ` (${percent(known.share)} of all places)` : "");
     large.setAttribute("aria-label", `${picture.name}; ${$("place").textContent}`);
     put($("mark"), picture, cell);
-    $("sheet").style.width = `${100 * zoom}%`;
-    $("zoom").textContent = `${Math.round(100 * zoom)} %`;
+    showZoom();
 
     const list = $("neighbours");
     [...list.querySelectorAll("canvas")].forEach((canvas) => lazily.unobserve(canvas));
@@ -308,7 +316,7 @@
       ...nearest.map((hit) => {
         const of = pictures[hit.other];
         const at = [hit.best % of.grid[1], Math.floor(hit.best / of.grid[1])];
-        const item = tile(of, (canvas) => draw(canvas, of, heat(of, hit)), hit.value.toFixed(2), (place) =>
+        const item = tile(of, (canvas) => draw(canvas, of, heat(of, hit)), hit.value.toFixed(3), (place) =>
           view(hit.other, place ? cellAt(of, place) : at, null),
         );
         const ring = document.createElement("i");
@@ -333,8 +341,7 @@
     const stage = $("stage");
     const [x, y] = middle(pictures[shown.index], shown.cell).map((part) => part / 100);
     shown.zoom = Math.min(8, Math.max(1, shown.zoom * factor));
-    $("sheet").style.width = `${100 * shown.zoom}%`;
-    $("zoom").textContent = `${Math.round(100 * shown.zoom)} %`;
+    showZoom();
     // The place stays in sight.
     stage.scrollLeft = x * stage.scrollWidth - stage.clientWidth / 2;
     stage.scrollTop = y * stage.scrollHeight - stage.clientHeight / 2;

@@ -52,9 +52,11 @@ pub fn samples(segmenter: &Segmenter, data: &[std::path::PathBuf], layout: Layou
 
 fn image(picture: &Picture, alt: &str) -> Result<String, Error> {
     Ok(format!(
-        "<img loading=\"lazy\" decoding=\"async\" width=\"{}\" height=\"{}\" alt=\"{}\" src=\"{}\">",
+        "<img loading=\"lazy\" decoding=\"async\" width=\"{}\" height=\"{}\" style=\"--shape:{:.3}\" alt=\"{}\" \
+         src=\"{}\">",
         picture.width(),
         picture.height(),
+        f64::from(picture.width()) / f64::from(picture.height()),
         escape(alt),
         jpeg_uri(picture, QUALITY)?
     ))
