@@ -116,11 +116,11 @@ impl Pages {
 fn open(browser: &mut Browser, page: &Path, fragment: &str, (width, height): (u32, u32), dark: bool) {
     browser.window(width, height, dark);
     browser.open(page, fragment);
+    sound(browser, page);
     // Pictures out of sight are decoded only when they come into it.
     browser.wait_for(
         "[...document.images].every((image) => image.loading === 'lazy' || image.naturalWidth > 0)",
     );
-    sound(browser, page);
     let across = browser.eval("document.documentElement.scrollWidth");
     assert_eq!(across, width, "the page is wider than the window");
 }
