@@ -23,7 +23,12 @@ fn main() {
         |root| PathBuf::from(root).join("include"),
     );
     cxx_build::bridge("src/ffi.rs")
-        .files(["cpp/autocast.cpp", "cpp/memory.cpp", "cpp/multi_tensor.cpp"])
+        .files([
+            "cpp/autocast.cpp",
+            "cpp/memory.cpp",
+            "cpp/multi_tensor.cpp",
+            "cpp/upload.cpp",
+        ])
         .includes([
             include.join("torch/csrc/api/include"),
             include,

@@ -94,6 +94,7 @@ def make(slotcon, folder):
         "arch": "resnet18",
         "state_dict": OrderedDict((f"module.encoder_q.{k}", v) for k, v in plain.items()),
         "best": numpy.float64(1.5),
+        "history": numpy.arange(6, dtype=numpy.float32).reshape(2, 3),
         "args": argparse.Namespace(lr=0.1, name="x"),
     }
     half = OrderedDict((k, v.half() if v.is_floating_point() else v) for k, v in plain.items())

@@ -43,6 +43,7 @@ fn as_json(found: &Inspection) -> serde_json::Value {
         "kind": found.kind.name(),
         "arch": found.arch,
         "step": found.step,
+        "written_by": found.written_by,
         "recipe": found.recipe,
         "tensors": tensors,
     })
@@ -57,6 +58,9 @@ fn table(found: &Inspection) -> String {
         found.step.map_or_else(unknown, |n| n.to_string()),
         found.tensors.len()
     );
+    if let Some(program) = found.written_by.as_deref().filter(|p| !p.is_empty()) {
+        text += &format!("by       {program}\n");
+    }
     if let Some(recipe) = &found.recipe {
         text += "recipe\n";
         for line in recipe.lines() {

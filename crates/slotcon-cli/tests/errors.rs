@@ -33,6 +33,22 @@ fn bad_pictures_are_replaced_and_named() {
 }
 
 #[test]
+fn a_file_that_is_never_delivered_costs_one_picture() {
+    let place = Place::new(12);
+    let (pipe, list) = (place.path("stalled.jpg"), place.path("list.txt"));
+    fs::write(&list, "stalled.jpg\n").unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let more = ["--steps", "9", "--set", "data.read_timeout=0.3", "--data"];
+    succeed(place.pretrain("run", &more).arg(&list));
+    let log = fs::read_to_string(place.path("run").join("log.txt")).unwrap();
+    assert!(
+        log.contains("stalled.jpg was not read within 0.3 seconds"),
+        "{log}"
+    );
+    assert_eq!(place.metrics("run").len(), 9);
+}
+
+#[test]
 fn too_many_bad_pictures_end_the_run_with_a_checkpoint() {
     let place = Place::new(8);
     for i in 0..120 {
@@ -104,7 +120,7 @@ fn files_that_are_no_checkpoint_of_this_run() {
     let mut lying = whole.clone();
     lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(try_with("lying.safetensors", &lying).contains("header claims"));
-    let old = br#"{\"format_version\":1"#;
+    let old = br#"{\"format_version\":2"#;
     let at = whole
         .windows(old.len())
         .position(|w| w == old)

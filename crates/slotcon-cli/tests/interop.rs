@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use slotcon::checkpoint::{self, Progress};
+use slotcon::checkpoint::{self, LossScaleState, Progress};
 use slotcon::method::{Mode, SlotCon};
 use slotcon::optim::Optimizer;
 use slotcon::recipe::Recipe;
@@ -93,7 +93,7 @@ fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
         total_steps: 100,
         steps_per_epoch: 10,
         pictures: 5120,
-        loss_scale: (1.0, 0),
+        loss_scale: LossScaleState::OFF,
         skipped: 0,
         bad_pictures: 0,
     };

@@ -48,6 +48,51 @@ fn a_killed_run_goes_on_as_if_nothing_had_happened() {
     assert!(last("killed") == last("whole"), "the checkpoints differ");
 }
 
+/// `checkpoint` (format 2) as a program of format 1 would have written it.
+fn as_format_1(checkpoint: &[u8]) -> Vec<u8> {
+    let (length, rest) = checkpoint.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+    let (header, tensors) = rest.split_at(length);
+    let mut header: serde_json::Value = serde_json::from_slice(header).unwrap();
+    let own = &mut header["__metadata__"]["slotcon"];
+    let mut said: serde_json::Value = serde_json::from_str(own.as_str().unwrap()).unwrap();
+    assert_eq!(said["format_version"], 2);
+    said["format_version"] = 1.into();
+    assert!(said.as_object_mut().unwrap().remove("written_by").is_some());
+    let scale = said["progress"]["loss_scale"].take();
+    said["progress"]["loss_scale"] = serde_json::json!([scale["value"], scale["good_steps"]]);
+    *own = said.to_string().into();
+    let header = header.to_string();
+    [
+        &(header.len() as u64).to_le_bytes()[..],
+        header.as_bytes(),
+        tensors,
+    ]
+    .concat()
+}
+
+#[test]
+fn a_run_of_an_older_program_goes_on() {
+    let place = Place::new(12);
+    let length = ["--steps", "14", "--set", "run.keep=9"];
+    succeed(&mut place.pretrain("whole", &length));
+    succeed(&mut place.pretrain("old", &length));
+    let folder = place.path("old").join("checkpoints");
+    let sixth = bytes(&folder.join("step-00000006.safetensors"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let last = folder.join("last.safetensors");
+    std::fs::write(&last, as_format_1(&sixth)).unwrap();
+
+    let inspected = succeed(common::slotcon().arg("inspect").arg("--json").arg(&last));
+    let said: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!((&said["step"], &said["written_by"]), (&6.into(), &"".into()));
+    succeed(place.pretrain("old", &length).arg("--resume"));
+    assert_eq!(place.metrics("old"), place.metrics("whole"));
+    let last = |run: &str| bytes(&place.path(run).join("checkpoints/last.safetensors"));
+    assert!(last("old") == last("whole"), "the checkpoints differ");
+}
+
 #[test]
 fn ctrl_c_saves_and_resume_needs_no_more_words() {
     let place = Place::new(12);

@@ -238,3 +238,28 @@ fn absurd_shapes_make_views() {
         }
     }
 }
+
+/// Files that broke something once: a JPEG whose two EXIF blocks disagree, a PNG with too short a palette.
+#[test]
+fn odd_files_make_views_or_say_why_not() {
+    let augment = Augment::new(AugmentConfig {
+        image_size: 32,
+        exif_orientation: true,
+        ..Default::default()
+    })
+    .unwrap();
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder().join("odd")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        files += 1;
+        for sample in 0..100 {
+            let mut random = Stream::new(0, 0, sample, Purpose::Augment, 0);
+            match make_pair(&bytes, &augment, &mut random) {
+                Ok((_, views)) => assert!(views.iter().all(|v| v.len() == augment.view_bytes())),
+                Err(error) => assert!(!error.to_string().is_empty(), "{}", path.display()),
+            }
+        }
+    }
+    assert_eq!(files, 2);
+}

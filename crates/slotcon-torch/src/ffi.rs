@@ -33,5 +33,15 @@ pub(crate) mod bridge {
             found: usize,
         ) -> Result<()>;
         fn lerp(teacher: &[usize], student: &[usize], weight: f64) -> Result<()>;
+
+        include!("upload.h");
+        type Upload;
+        fn receive(self: &Upload, out: usize) -> Result<()>;
+        fn finish(self: &Upload) -> Result<()>;
+        type Uploader;
+        fn new_uploader(index: i8) -> Result<UniquePtr<Uploader>>;
+        fn start(self: &Uploader, bytes: &[u8]) -> Result<UniquePtr<Upload>>;
+        fn pin(bytes: &[u8]) -> Result<()>;
+        fn unpin(bytes: &[u8]) -> Result<()>;
     }
 }

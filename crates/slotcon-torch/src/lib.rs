@@ -1,4 +1,5 @@
-//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]), layouts.
+//! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]), layouts,
+//! copies that a GPU does not wait for ([`upload`]).
 //!
 //! All C++ and `unsafe` of the project is in this crate.
 
@@ -9,6 +10,7 @@ mod ffi;
 mod layout;
 mod memory;
 pub mod multi_tensor;
+pub mod upload;
 
 pub use allocator::keep_freed_memory;
 pub use autocast::autocast;

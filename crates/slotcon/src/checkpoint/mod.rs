@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod migrate;
 mod read;
 mod write;
 
@@ -16,8 +17,8 @@ pub use read::Checkpoint;
 pub use write::save;
 pub(crate) use write::{tensor_bytes, write_safetensors, write_whole};
 
-/// Version of the layout described here. A program refuses a newer one by name.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the layout described here. A newer one is refused by name, an older one is brought up to date (`migrate`).
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Prefix of the model's tensors.
 pub const MODEL: &str = "model.";
@@ -32,6 +33,8 @@ const HEADER: &str = "slotcon";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
     format_version: u32,
+    /// Program and version; empty where an old one did not say.
+    written_by: String,
     /// TOML.
     recipe: String,
     progress: Progress,
@@ -48,10 +51,27 @@ pub struct Progress {
     pub steps_per_epoch: u64,
     /// Pictures in the data set: another number means another order.
     pub pictures: u64,
-    /// Loss scale and steps since it last changed (f16 only).
-    pub loss_scale: (f64, u64),
+    /// How gradients are scaled (f16 only).
+    pub loss_scale: LossScaleState,
     /// Steps skipped because a loss or gradient was not finite.
     pub skipped: u64,
     /// Pictures that could not be used so far.
     pub bad_pictures: u64,
+}
+
+/// What dynamic loss scaling has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossScaleState {
+    /// What the loss is multiplied by.
+    pub value: f64,
+    /// Good steps since it last changed.
+    pub good_steps: u64,
+}
+
+impl LossScaleState {
+    /// Of a run that does not scale.
+    pub const OFF: Self = Self {
+        value: 1.0,
+        good_steps: 0,
+    };
 }

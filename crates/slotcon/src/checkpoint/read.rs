@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::file::{TensorFile, tensor};
+use super::migrate::migrate;
 use super::{CheckpointError, FORMAT_VERSION, HEADER, Header, MODEL, MOMENTUM, Progress};
 use crate::method::SlotCon;
 use crate::optim::Optimizer;
@@ -23,13 +24,15 @@ pub struct Checkpoint {
     pub recipe: Recipe,
     /// How far it got.
     pub progress: Progress,
+    /// Program and version; empty where an old one did not say.
+    pub written_by: String,
 }
 
 impl Checkpoint {
     /// Reads `path`.
     ///
     /// # Errors
-    /// A file that is missing, broken, not a slotcon checkpoint, or of a newer format.
+    /// A file that is missing, broken, not a slotcon checkpoint, or of a newer format; older formats are brought up to date.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         Self::from_file(TensorFile::open(path)?)
     }
@@ -54,13 +57,21 @@ impl Checkpoint {
                 supported: FORMAT_VERSION,
             });
         }
-        let Header { recipe, progress, .. } =
-            serde_json::from_str(own).map_err(|e| not_ours(format!("its metadata is unreadable: {e}")))?;
+        let unreadable = |e: serde_json::Error| not_ours(format!("its metadata is unreadable: {e}"));
+        let mut header = serde_json::from_str(own).map_err(unreadable)?;
+        migrate(&mut header, found).map_err(not_ours)?;
+        let Header {
+            recipe,
+            progress,
+            written_by,
+            ..
+        } = serde_json::from_value(header).map_err(unreadable)?;
         let recipe = Recipe::from_toml(&recipe, "the recipe in it").map_err(|e| not_ours(e.to_string()))?;
         Ok(Self {
             file,
             recipe,
             progress,
+            written_by,
         })
     }
 

@@ -91,6 +91,7 @@ pub fn save(
     }
     let header = Header {
         format_version: FORMAT_VERSION,
+        written_by: concat!("slotcon ", env!("CARGO_PKG_VERSION")).into(),
         recipe: recipe.to_toml(),
         progress: progress.clone(),
     };

@@ -5,6 +5,7 @@
 //! linear and separable: the value of output row i is a fixed mix of input rows, and the same for columns. So
 //! the whole batch is two small batched matrix products, with the flip folded into the column matrix.
 
+use slotcon_torch::upload::to_device;
 use tch::{Device, Kind, Tensor};
 
 /// Row and column matrices of one view of a batch.
@@ -36,10 +37,10 @@ impl InverseAugmentation {
             columns.extend(resampling(x1, x2, w as usize, flip));
         }
         let to = |values: &[f64], side: i64| {
-            Tensor::from_slice(values)
+            let values = Tensor::from_slice(values)
                 .reshape([batch, side, side])
-                .to_kind(kind)
-                .to_device(device)
+                .to_kind(kind);
+            to_device(&values, device)
         };
         Self {
             rows: to(&rows, h),

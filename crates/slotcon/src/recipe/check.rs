@@ -86,6 +86,12 @@ impl Recipe {
             "must be at least 1",
         )?;
         fraction("data.max_bad", data.max_bad)?;
+        require(
+            (0.0..=1e9).contains(&data.read_timeout),
+            "data.read_timeout",
+            data.read_timeout,
+            "must be seconds, or 0 to wait for ever",
+        )?;
 
         require(
             model.dim_hidden >= 1,

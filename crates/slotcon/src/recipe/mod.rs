@@ -46,6 +46,9 @@ pub struct DataRecipe {
     pub prefetch: usize,
     /// The part of the pictures that may be unusable before the run stops.
     pub max_bad: f64,
+    /// Seconds after which a picture that the file system does not deliver counts as unusable; 0 waits for ever. Raise it
+    /// for slow archives.
+    pub read_timeout: f64,
     /// Crops, flips and colours.
     #[serde(flatten)]
     pub augment: AugmentConfig,
@@ -58,6 +61,7 @@ impl Default for DataRecipe {
             threads: 0,
             prefetch: 3,
             max_bad: 0.1,
+            read_timeout: 60.0,
             augment: AugmentConfig::default(),
         }
     }

@@ -1,36 +1,39 @@
-//! From the loader's bytes to what the network takes.
+//! From bytes to what the network takes.
 
-use slotcon_data::{PairedBatch, ViewBatch};
 use tch::{Device, Kind, Tensor};
-
-use crate::method::View;
 
 /// ImageNet's mean and standard deviation of red, green and blue in \[0, 1\], as upstream normalises.
 pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// See [`MEAN`].
 pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// Copies a batch to `device` as bytes and normalises it there.
-pub fn views(batch: &PairedBatch, size: usize, device: Device) -> [View; 2] {
-    [
-        view(&batch.views[0], size, device),
-        view(&batch.views[1], size, device),
-    ]
+/// Mean and deviation on a device.
+#[derive(Debug)]
+pub struct Normaliser {
+    mean: Tensor,
+    std: Tensor,
 }
 
-fn view(view: &ViewBatch, size: usize, device: Device) -> View {
-    View {
-        crops: normalise(&view.pixels, size, size, device),
-        coords: view.coords.iter().map(|c| c.map(f64::from)).collect(),
-        flips: view.flips.clone(),
+impl Normaliser {
+    /// For pictures on `device`.
+    pub fn new(device: Device) -> Self {
+        let to = |values: [f32; 3]| Tensor::from_slice(&values.map(|v| v * 255.0)).to_device(device);
+        Self {
+            mean: to(MEAN),
+            std: to(STD),
+        }
+    }
+
+    /// RGB bytes `[B height width 3]`, flat, to normalised f32 `[B, 3, height, width]`, channels last in memory.
+    pub fn apply(&self, bytes: &Tensor, height: usize, width: usize) -> Tensor {
+        let bytes = bytes.reshape([-1, height as i64, width as i64, 3]);
+        ((bytes.to_kind(Kind::Float) - &self.mean) / &self.std).permute([0, 3, 1, 2])
     }
 }
 
-/// RGB bytes `[B, height, width, 3]` to normalised f32 `[B, 3, height, width]`, channels last in memory.
+/// One picture or several of one size, RGB bytes `[B, height, width, 3]`, to normalised f32 `[B, 3, height, width]` on
+/// `device`, channels last in memory.
 pub fn normalise(pixels: &[u8], height: usize, width: usize, device: Device) -> Tensor {
-    let shape = [-1, height as i64, width as i64, 3];
-    let bytes = Tensor::from_slice(pixels).to_device(device).reshape(shape);
-    let mean = Tensor::from_slice(&MEAN.map(|m| m * 255.0)).to_device(device);
-    let std = Tensor::from_slice(&STD.map(|s| s * 255.0)).to_device(device);
-    ((bytes.to_kind(Kind::Float) - mean) / std).permute([0, 3, 1, 2])
+    let bytes = Tensor::from_slice(pixels).to_device(device);
+    Normaliser::new(device).apply(&bytes, height, width)
 }

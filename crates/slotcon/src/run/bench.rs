@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use slotcon_data::{Dataset, Loader, LoaderConfig};
+use slotcon_data::{Dataset, LoaderConfig};
 use tch::{Device, Kind, Tensor};
 
-use super::batch;
+use super::feed::Feed;
 use super::health::number;
 use crate::error::Error;
 use crate::method::clock::Clock;
@@ -83,10 +83,9 @@ pub fn bench_step(
 
 struct Bench {
     recipe: Recipe,
-    device: Device,
     model: SlotCon,
     optimizer: Optimizer,
-    loader: Option<Loader>,
+    feed: Option<Feed>,
     fixed: [View; 2],
 }
 
@@ -95,14 +94,14 @@ impl Bench {
         let model = SlotCon::new(recipe.model_config()?, device, Kind::Float);
         let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
         let batch = recipe.optim.batch;
-        let loader = data.map(|dataset| {
+        let feed = data.map(|dataset| {
             let config = LoaderConfig {
                 batch,
                 threads: recipe.data.threads,
                 prefetch: recipe.data.prefetch,
                 ..LoaderConfig::default()
             };
-            Loader::new(dataset, recipe.data.augment.clone(), config)
+            Feed::new(dataset, &recipe.data.augment, config, device)
         });
         let side = i64::from(recipe.data.augment.image_size);
         let fixed = [0, 1].map(|i| View {
@@ -114,10 +113,9 @@ impl Bench {
         });
         Ok(Self {
             recipe: recipe.clone(),
-            device,
             model,
             optimizer,
-            loader: loader.transpose()?,
+            feed: feed.transpose()?,
             fixed,
         })
     }
@@ -126,13 +124,11 @@ impl Bench {
     fn step(&mut self) -> Result<(), Error> {
         let clock = Rc::clone(&self.model.clock);
         let loaded;
-        let views = match &mut self.loader {
+        let views = match &mut self.feed {
             None => &self.fixed,
-            Some(loader) => {
-                let batch = clock.time("wait_for_data", || loader.next())?;
-                let side = self.recipe.data.augment.image_size as usize;
-                loaded = clock.time("copy_in", || batch::views(&batch, side, self.device));
-                &loaded
+            Some(feed) => {
+                loaded = feed.next(&clock)?;
+                &loaded.views
             }
         };
         let step = self.model.forward(views, 0.99, self.recipe.half())?;
@@ -142,6 +138,9 @@ impl Bench {
             total.f_backward()
         })?;
         let skipped = clock.time("optimizer", || self.optimizer.step(0.01, total, None))?;
+        if let Some(feed) = &mut self.feed {
+            feed.prepare(&clock);
+        }
         // Reading a value waits for everything before it.
         let _ = number(&skipped);
         Ok(())

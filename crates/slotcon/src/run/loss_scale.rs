@@ -4,6 +4,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::health::number;
+use crate::checkpoint::LossScaleState;
 
 const GROWTH: f64 = 2.0;
 const BACKOFF: f64 = 0.5;
@@ -20,11 +21,14 @@ pub struct LossScale {
 
 impl LossScale {
     /// A fresh scale, or a saved `state`.
-    pub fn new(device: Device, state: Option<(f64, u64)>) -> Self {
-        let (scale, held) = state.unwrap_or((INITIAL, 0));
+    pub fn new(device: Device, state: Option<LossScaleState>) -> Self {
+        let LossScaleState { value, good_steps } = state.unwrap_or(LossScaleState {
+            value: INITIAL,
+            good_steps: 0,
+        });
         Self {
-            scale: Tensor::full([1], scale, (Kind::Float, device)),
-            held: Tensor::full([1], held as i64, (Kind::Int, device)),
+            scale: Tensor::full([1], value, (Kind::Float, device)),
+            held: Tensor::full([1], good_steps as i64, (Kind::Int, device)),
         }
     }
 
@@ -47,10 +51,10 @@ impl LossScale {
     }
 
     /// For checkpoints and logs; waits for the device.
-    pub fn state(&self) -> (f64, u64) {
-        (
-            number(&self.scale.squeeze()),
-            number(&self.held.squeeze().to_kind(Kind::Float)) as u64,
-        )
+    pub fn state(&self) -> LossScaleState {
+        LossScaleState {
+            value: number(&self.scale.squeeze()),
+            good_steps: number(&self.held.squeeze().to_kind(Kind::Float)) as u64,
+        }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use slotcon_data::{Dataset, Loader, LoaderConfig};
+use slotcon_data::{Dataset, LoaderConfig};
 use tch::{Device, Kind, Tensor};
 
-use super::batch;
 use super::device;
 use super::directory::RunDirectory;
 use super::environment::Session;
+use super::feed::Feed;
 use super::guard::BufferGuard;
 use super::health::{GroupHealth, number};
 use super::log::LogFile;
@@ -20,7 +20,7 @@ use super::observer::{Level, Observer, Observers};
 use super::progress::Progress as ProgressBar;
 use super::resume::same_run;
 use super::stop::Stop;
-use crate::checkpoint::{self, Checkpoint, Progress};
+use crate::checkpoint::{self, Checkpoint, LossScaleState, Progress};
 use crate::error::Error;
 use crate::events::EventWriter;
 use crate::method::teacher::momentum;
@@ -156,7 +156,7 @@ struct Trainer {
     loss_scale: Option<LossScale>,
     rate: LearningRate,
     momentum_steps: u64,
-    loader: Loader,
+    feed: Feed,
     progress: Progress,
     guard: BufferGuard,
     /// Steps skipped in this call, and in a row up to now; on the device.
@@ -174,20 +174,22 @@ impl Trainer {
     ) -> Result<Self, Error> {
         let pictures = dataset.len() as u64;
         let first_step = resumed.map_or(0, |c| c.progress.step);
-        let loader = Loader::new(
+        let feed = Feed::new(
             dataset,
-            recipe.data.augment.clone(),
+            &recipe.data.augment,
             LoaderConfig {
                 batch: recipe.optim.batch,
                 threads: loader_threads(&recipe, device),
                 prefetch: recipe.data.prefetch,
                 seed: recipe.run.seed,
                 first_step,
+                read_timeout: Duration::from_secs_f64(recipe.data.read_timeout),
                 max_bad_fraction: recipe.data.max_bad,
                 ..LoaderConfig::default()
             },
+            device,
         )?;
-        let steps_per_epoch = loader.steps_per_epoch();
+        let steps_per_epoch = feed.steps_per_epoch();
         let plan = Plan::new(&recipe, steps_per_epoch, pictures)?;
         let progress = match resumed {
             Some(checkpoint) => {
@@ -207,7 +209,7 @@ impl Trainer {
                 total_steps: plan.total,
                 steps_per_epoch,
                 pictures,
-                loss_scale: (0.0, 0),
+                loss_scale: LossScaleState::OFF,
                 skipped: 0,
                 bad_pictures: 0,
             },
@@ -235,7 +237,7 @@ impl Trainer {
             device,
             model,
             optimizer,
-            loader,
+            feed,
             progress,
         })
     }
@@ -312,20 +314,19 @@ impl Trainer {
 
     /// One step: batch, forward, backward, update. Nothing here waits for the device.
     fn step(&mut self, observers: &mut Observers) -> Result<Step, Error> {
-        let batch = self.loader.next()?;
+        let batch = self.feed.next(&self.model.clock)?;
         for bad in &batch.bad {
             self.progress.bad_pictures += 1;
             observers.said(Level::Warning, &format!("picture replaced: {bad}"))?;
         }
-        let size = self.recipe.data.augment.image_size as usize;
-        let views = batch::views(&batch, size, self.device);
-        // The bytes are on the device: the loader can fill the buffers again.
-        drop(batch);
+        if let Some(complaint) = self.feed.complaint() {
+            observers.said(Level::Warning, &complaint)?;
+        }
 
         let number = self.progress.step;
         let step = self
             .model
-            .forward(&views, self.teacher_momentum(number), self.recipe.half())?;
+            .forward(&batch.views, self.teacher_momentum(number), self.recipe.half())?;
         self.optimizer.zero_grad();
         let total = &step.losses.total;
         let skipped = match &mut self.loss_scale {
@@ -345,6 +346,9 @@ impl Trainer {
         self.skipped += &skipped;
         self.skipped_in_a_row = (&self.skipped_in_a_row + 1.0) * &skipped;
         self.progress.step += 1;
+        if self.progress.step < self.progress.total_steps {
+            self.feed.prepare(&self.model.clock);
+        }
         Ok(step)
     }
 
@@ -369,7 +373,7 @@ impl Trainer {
             slot_loss: number(&losses.slot[0]) + number(&losses.slot[1]),
             lr: self.rate.at(number_of),
             teacher_momentum: self.teacher_momentum(number_of),
-            loss_scale: self.loss_scale.as_ref().map_or(1.0, |s| s.state().0),
+            loss_scale: self.loss_scale.as_ref().map_or(1.0, |s| s.state().value),
             skipped_steps: self.progress.skipped,
             bad_pictures: self.progress.bad_pictures,
             pictures_per_second,
@@ -395,7 +399,10 @@ impl Trainer {
     fn save(&mut self, directory: &RunDirectory) -> Result<(), Error> {
         self.sound();
         self.progress.skipped = self.skipped_before + number(&self.skipped) as u64;
-        self.progress.loss_scale = self.loss_scale.as_ref().map_or((1.0, 0), LossScale::state);
+        self.progress.loss_scale = self
+            .loss_scale
+            .as_ref()
+            .map_or(LossScaleState::OFF, LossScale::state);
         let path = directory.step(self.progress.step);
         checkpoint::save(&path, &self.model, &self.optimizer, &self.recipe, &self.progress)?;
         directory.publish(self.progress.step, self.recipe.run.keep)

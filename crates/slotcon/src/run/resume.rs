@@ -6,10 +6,11 @@ use crate::error::Error;
 use crate::recipe::Recipe;
 
 /// Keys that change neither the pictures nor the arithmetic of a step.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "data.threads",
     "data.prefetch",
     "data.max_bad",
+    "data.read_timeout",
     "run.threads",
     "run.log_every",
     "run.save_every",

@@ -67,6 +67,17 @@ pub enum Value {
     Text(String),
 }
 
+/// What a checkpoint of this program says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedRun {
+    /// What the run was.
+    pub recipe: Recipe,
+    /// How far it got.
+    pub progress: Progress,
+    /// Program and version; empty where an old one did not say.
+    pub written_by: String,
+}
+
 /// The whole file.
 #[derive(Debug)]
 pub struct WeightFile {
@@ -80,7 +91,7 @@ pub struct WeightFile {
     /// Plain values by name, e.g. `args.arch`.
     pub values: BTreeMap<String, Value>,
     /// What a checkpoint of this program says of itself.
-    pub run: Option<(Recipe, Progress)>,
+    pub run: Option<SavedRun>,
 }
 
 impl WeightFile {
@@ -149,7 +160,11 @@ impl WeightFile {
         Ok(Self {
             kind: FileKind::Checkpoint,
             tensors: read(checkpoint.file())?,
-            run: Some((checkpoint.recipe, checkpoint.progress)),
+            run: Some(SavedRun {
+                recipe: checkpoint.recipe,
+                progress: checkpoint.progress,
+                written_by: checkpoint.written_by,
+            }),
             ..plain
         })
     }
@@ -158,10 +173,11 @@ impl WeightFile {
         let TorchFile {
             pickle,
             root,
+            buffer,
             mut storages,
         } = file;
-        let (tensors, values) =
-            flatten(&pickle, &[], root, storages.as_mut(), length).map_err(WeightsError::problem(path))?;
+        let (tensors, values) = flatten(&pickle, &buffer, root, storages.as_mut(), length)
+            .map_err(WeightsError::problem(path))?;
         let official = values.contains_key("args.arch")
             && tensors.iter().any(|(name, _)| {
                 name.starts_with("model.") && name.ends_with("grouping_q.slot_embed.weight")

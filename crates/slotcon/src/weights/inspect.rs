@@ -32,6 +32,8 @@ pub struct Inspection {
     pub arch: Option<String>,
     /// Steps done, for checkpoints of runs.
     pub step: Option<u64>,
+    /// The program that wrote it, for checkpoints of this one; empty where an old one did not say.
+    pub written_by: Option<String>,
     /// The recipe as TOML, for checkpoints of runs.
     pub recipe: Option<String>,
     /// In the order of the file, or by name where it has none.
@@ -44,10 +46,11 @@ pub struct Inspection {
 /// See [`WeightFile::open`].
 pub fn inspect(path: &Path) -> Result<Inspection, WeightsError> {
     let file = WeightFile::open(path)?;
-    let (mut recipe, mut step) = (None, None);
-    if let Some((own, progress)) = &file.run {
-        recipe = Some(own.clone());
-        step = Some(progress.step);
+    let (mut recipe, mut step, mut written_by) = (None, None, None);
+    if let Some(run) = &file.run {
+        recipe = Some(run.recipe.clone());
+        step = Some(run.progress.step);
+        written_by = Some(run.written_by.clone());
     } else if file.kind == FileKind::Official {
         let (args, _) = import::recipe(&file)?;
         let (progress, _) = import::progress(&file, &args)?;
@@ -68,6 +71,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, WeightsError> {
         kind: file.kind,
         arch,
         step,
+        written_by,
         recipe: recipe.map(|r| r.to_toml()),
         tensors: tensors.collect(),
     })

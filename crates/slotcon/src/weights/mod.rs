@@ -22,7 +22,7 @@ mod torch_write;
 pub use backbone::init_backbone;
 pub use error::WeightsError;
 pub use export::{Format, Network, export};
-pub use file::{FileKind, Value, WeightFile};
+pub use file::{FileKind, SavedRun, Value, WeightFile};
 pub use import::Imported;
 pub use inspect::{Inspection, TensorInfo, inspect};
 pub use report::{NameAndShape, Report};

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
 use zip::{CompressionMethod, ZipArchive};
 
@@ -24,6 +25,8 @@ pub(super) struct TorchFile {
     pub pickle: Pickle,
     /// The one that was saved.
     pub root: Id,
+    /// What the pickle was read from: arrays lie in it.
+    pub buffer: Rc<Vec<u8>>,
     /// Its tensors' bytes.
     pub storages: Box<dyn Storages>,
 }
@@ -60,6 +63,7 @@ pub(super) fn open_zip(path: &Path) -> Result<TorchFile, WeightsError> {
     Ok(TorchFile {
         pickle: machine.into_pickle(),
         root,
+        buffer: Rc::new(buffer),
         storages: Box::new(storages),
     })
 }
@@ -128,9 +132,11 @@ fn legacy(buffer: Vec<u8>) -> Result<TorchFile, Problem> {
         places.insert(key.clone(), start..end);
         position = end;
     }
+    let buffer = Rc::new(buffer);
     Ok(TorchFile {
         pickle,
         root,
+        buffer: Rc::clone(&buffer),
         storages: Box::new(Slices { buffer, places }),
     })
 }
@@ -190,7 +196,7 @@ impl Storages for ZipStorages {
 }
 
 struct Slices {
-    buffer: Vec<u8>,
+    buffer: Rc<Vec<u8>>,
     places: HashMap<String, Range<usize>>,
 }
 

@@ -536,4 +536,9 @@ fn harmless() {
     let none = read(&saved(&one(&tensor("0", 4, 0, &[0, 3], &[3, 1])), &bytes));
     assert_eq!(none, [("w".into(), vec![0, 3], vec![])]);
     assert_eq!(read(&legacy(4, 16)), [("w".into(), vec![4], vec![0.0; 4])]);
+    // {"model": {"a": numpy.ones((2, 3), "f4")}, …}, alone and in an archive of torch.save.
+    let array = include_bytes!("numpy.pkl");
+    for file in [array.to_vec(), saved(array, &[])] {
+        assert_eq!(read(&file), [("model.a".into(), vec![2, 3], vec![1.0; 6])]);
+    }
 }

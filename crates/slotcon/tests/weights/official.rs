@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use slotcon::checkpoint::Checkpoint;
+use slotcon::checkpoint::{Checkpoint, LossScaleState};
 use slotcon::weights::{FileKind, Format, Imported, Network, WeightFile, export, inspect};
 use tch::Kind;
 
@@ -71,7 +71,13 @@ pub fn check(fixtures: &Path) {
         (imported.progress.step, imported.progress.total_steps),
         (300, 800)
     );
-    assert_eq!(imported.progress.loss_scale, (65536.0, 7));
+    assert_eq!(
+        imported.progress.loss_scale,
+        LossScaleState {
+            value: 65536.0,
+            good_steps: 7
+        }
+    );
     assert_eq!(imported.recipe.optim.batch, 10);
     let ours = at("ours.safetensors");
     imported.save(&ours).unwrap();

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use slotcon::checkpoint::{self, Progress};
+use slotcon::checkpoint::{self, LossScaleState, Progress};
 use slotcon::method::SlotCon;
 use slotcon::optim::Optimizer;
 use slotcon::recipe::Recipe;
@@ -71,7 +71,7 @@ pub fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
         total_steps: 300,
         steps_per_epoch: 10,
         pictures: 5120,
-        loss_scale: (1.0, 0),
+        loss_scale: LossScaleState::OFF,
         skipped: 0,
         bad_pictures: 0,
     };

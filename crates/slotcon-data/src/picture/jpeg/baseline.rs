@@ -3,7 +3,7 @@
 
 use super::colour::{Finer, Plane, Rows, rgb_row};
 use super::header::Header;
-use super::huffman::{BLOCK, Bits, Table, read_block};
+use super::huffman::{BLOCK, Bits, Steps, Table, read_block, skip_block};
 use super::idct::Transform;
 use crate::geometry::CropBox;
 
@@ -58,6 +58,8 @@ fn unstuff(bytes: &[u8], out: &mut Vec<u8>) -> Option<Vec<usize>> {
 struct Reading<'a> {
     mean: &'a Table,
     rest: &'a Table,
+    /// To pass over blocks by.
+    steps: &'a Steps,
     factors: &'a [i16; 64],
     across: usize,
     down: usize,
@@ -117,6 +119,7 @@ pub(super) fn decode(
         reading.push(Reading {
             mean,
             rest,
+            steps: rest.steps(),
             factors,
             across: component.across,
             down: component.down,
@@ -186,15 +189,20 @@ fn read_scan(
             let wanted = (in_a && across_a.holds(column)) || (in_b && across_b.holds(column));
             for ((component, plane), before) in reading.iter().zip(planes.iter_mut()).zip(&mut before) {
                 for part in 0..component.down * component.across {
-                    let mut block = [0i16; BLOCK];
-                    let last = read_block(&mut bits, component.mean, component.rest, before, &mut block)?;
+                    let Reading {
+                        mean, rest, steps, ..
+                    } = component;
                     if wanted {
+                        let mut block = [0i16; BLOCK];
+                        let last = read_block(&mut bits, mean, rest, before, &mut block)?;
                         let (down, across) = (part / component.across, part % component.across);
                         let y = (line * component.down + down) * 8;
                         let x = (column * component.across + across) * 8;
                         let start = y * plane.stride + x;
                         let room = &mut plane.values[start..start + 7 * plane.stride + 8];
                         transform.run(&block, last, component.factors, room, plane.stride);
+                    } else {
+                        skip_block(&mut bits, mean, rest, steps, before)?;
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! Huffman codes: tables that give a coefficient in one look-up, and the reader of bits they work on.
 
+use std::cell::OnceCell;
+
 /// Bits looked up at once. Most codes with the bits of their coefficient fit.
 const FAST: u32 = 11;
 
@@ -48,6 +50,8 @@ pub(super) struct Table {
     ends: [u32; 18],
     offsets: [i32; 17],
     symbols: Vec<u8>,
+    /// Made when first asked for.
+    steps: OnceCell<Steps>,
 }
 
 impl Table {
@@ -81,7 +85,13 @@ impl Table {
             ends,
             offsets,
             symbols: symbols.to_vec(),
+            steps: OnceCell::new(),
         })
+    }
+
+    /// To pass over the coefficients that this table codes.
+    pub(super) fn steps(&self) -> &Steps {
+        self.steps.get_or_init(|| Steps::new(&self.fast))
     }
 
     /// The symbol of a code longer than `FAST`, and its length.
@@ -179,16 +189,9 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Reads one block: the difference of its mean to that of the block before, then the other coefficients. Gives the
-/// zigzag number of the last one. None when the codes make no sense.
+/// Reads the difference of a block's mean to that of the block before. None when the code makes no sense.
 #[inline(always)]
-pub(super) fn read_block(
-    bits: &mut Bits,
-    mean: &Table,
-    rest: &Table,
-    before: &mut i32,
-    block: &mut [i16; BLOCK],
-) -> Option<usize> {
+fn read_mean(bits: &mut Bits, mean: &Table, before: &mut i32) -> Option<()> {
     bits.refill();
     let entry = mean.fast[(bits.next >> (64 - FAST)) as usize];
     // Means have no zeros before them: whatever the fast table knows whole is the difference.
@@ -204,6 +207,20 @@ pub(super) fn read_block(
             *before = before.wrapping_add(extend(bits.take(size), size));
         }
     }
+    Some(())
+}
+
+/// Reads one block: its mean, then the other coefficients. Gives the zigzag number of the last one. None when the codes
+/// make no sense.
+#[inline(always)]
+pub(super) fn read_block(
+    bits: &mut Bits,
+    mean: &Table,
+    rest: &Table,
+    before: &mut i32,
+    block: &mut [i16; BLOCK],
+) -> Option<usize> {
+    read_mean(bits, mean, before)?;
     block[0] = *before as i16;
     let (mut k, mut last) = (1usize, 0usize);
     while k < 64 {
@@ -232,4 +249,85 @@ pub(super) fn read_block(
         k += 1;
     }
     (k <= 64).then_some(last)
+}
+
+/// Passes over one block whose pixels nobody wants, but whose mean the next one needs. None when the codes make no sense.
+#[inline(always)]
+pub(super) fn skip_block(
+    bits: &mut Bits,
+    mean: &Table,
+    rest: &Table,
+    steps: &Steps,
+    before: &mut i32,
+) -> Option<()> {
+    read_mean(bits, mean, before)?;
+    let mut k = 1usize;
+    while k < 64 {
+        bits.refill();
+        let step = steps.0[(bits.next >> (64 - FAST)) as usize];
+        let after = k + usize::from(step >> 6);
+        // A step that would leave the block may hold codes of the next one.
+        if step != 0 && after < 64 {
+            bits.skip(u32::from(step & 31));
+            if step & ENDS != 0 {
+                break;
+            }
+            k = after;
+            continue;
+        }
+        let entry = rest.fast[(bits.next >> (64 - FAST)) as usize];
+        if entry >> 16 != 0 {
+            bits.skip(entry & 0xff);
+            k += (entry >> 8 & 0xff) as usize + 1;
+            continue;
+        }
+        let symbol = rest.symbol(entry, bits)?;
+        match (usize::from(symbol >> 4), u32::from(symbol & 15)) {
+            (15, 0) => k += 16,
+            (_, 0) => break,
+            (zeros, size) => {
+                bits.skip(size);
+                k += zeros + 1;
+            }
+        }
+    }
+    (k <= 64).then_some(())
+}
+
+/// Mark of a [`Steps`] entry that ends its block.
+const ENDS: u16 = 32;
+
+/// For the next `FAST` bits, as many whole codes with the bits of their coefficients as lie in them, or the first one if
+/// that is longer: bits to pass over (5 bits), whether the block ends there (1), coefficients passed (10). 0 where not
+/// even the first code lies in them.
+#[derive(Clone, Debug)]
+pub(super) struct Steps(Box<[u16; 1 << FAST]>);
+
+impl Steps {
+    /// Of the table whose quick part is `fast`.
+    fn new(fast: &[u32; 1 << FAST]) -> Self {
+        let all = (0..1u32 << FAST).map(|bits| {
+            let (mut used, mut passed, mut ends) = (0, 0, false);
+            while used < FAST && !ends {
+                let entry = fast[((bits << used) & ((1 << FAST) - 1)) as usize];
+                let (length, zeros, size) = match (entry >> 16, entry & 0xff) {
+                    (0, 0) => break,
+                    (0, code) => (code + (entry >> 8 & 15), entry >> 12 & 15, entry >> 8 & 15),
+                    (_, whole) => (whole, entry >> 8 & 0xff, 1),
+                };
+                // Bits beyond the last are not known: what reaches there is none of these codes, but for the first one,
+                // whose code is whole.
+                if used > 0 && used + length > FAST {
+                    break;
+                }
+                used += length;
+                ends = size == 0 && zeros != 15;
+                passed += if ends { 0 } else { zeros + 1 };
+            }
+            (passed << 6) as u16 | if ends { ENDS } else { 0 } | used as u16
+        });
+        let mut steps = Box::new([0; 1 << FAST]);
+        steps.iter_mut().zip(all).for_each(|(step, made)| *step = made);
+        Self(steps)
+    }
 }

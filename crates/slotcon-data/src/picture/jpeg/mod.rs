@@ -36,6 +36,7 @@ pub(super) fn decode(
     memory: &mut Memory,
     pick: &mut dyn FnMut(u32, u32) -> Option<[CropBox; 2]>,
 ) -> Result<Decoded, PictureError> {
+    let mut asked = None;
     if let Some(header) = header::Header::read(bytes) {
         check_size(header.width as u64, header.height as u64, options)?;
         let (width, height) = (header.width as u32, header.height as u32);
@@ -45,6 +46,7 @@ pub(super) fn decode(
         };
         let upright = orientation == Orientation::NoTransforms;
         let boxes = if upright { pick(width, height) } else { None };
+        asked = boxes.map(|_| (width, height));
         let boxes = boxes.unwrap_or([whole(width, height); 2]);
         let wanted = boxes[0].union(&boxes[1]);
         if baseline::decode(bytes, &header, &boxes, memory, &mut buffer).is_some() {
@@ -61,5 +63,20 @@ pub(super) fn decode(
     }
     // Rare kinds, and files that are not whole: this decoder also knows what is wrong with them.
     let (picture, orientation) = general::decode(bytes, options, buffer)?;
-    Ok(Decoded::Whole { picture, orientation })
+    match asked {
+        None => Ok(Decoded::Whole { picture, orientation }),
+        // The choice is made and holds for the picture as it lies in the file, whatever a second EXIF block may say.
+        Some(size) if size == (picture.width(), picture.height()) => Ok(Decoded::Whole {
+            picture,
+            orientation: Orientation::NoTransforms,
+        }),
+        Some((width, height)) => Err(PictureError::Decode {
+            format: "JPEG",
+            reason: format!(
+                "its headers say {width}x{height} and {}x{}",
+                picture.width(),
+                picture.height()
+            ),
+        }),
+    }
 }

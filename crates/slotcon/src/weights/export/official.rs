@@ -32,6 +32,13 @@ pub(super) fn checkpoint(
     if recipe.run.epochs.fract() != 0.0 || recipe.optim.warmup_epochs.fract() != 0.0 {
         notes.push("epochs with fractions are rounded: the official code has whole ones".into());
     }
+    let (own, given) = (recipe.arch()?.output_stride(), recipe.model.output_stride);
+    if given != 0 && given != own {
+        notes.push(format!(
+            "the run has output stride {given}, the official {} has {own}: the weights fit, its grid is another",
+            recipe.model.arch
+        ));
+    }
     let warmup = (recipe.optim.warmup_epochs * progress.steps_per_epoch as f64).round() as u64;
     let peak = recipe.optim.base_lr * recipe.optim.batch as f64 / 256.0;
     let rate = LearningRate {
@@ -53,15 +60,15 @@ pub(super) fn checkpoint(
         _ => Vec::new(),
     };
     if recipe.run.precision == Precision::F16 {
-        let (scale, held) = progress.loss_scale;
+        let scale = progress.loss_scale;
         value.push((
             Py::Text("scaler".into()),
             Py::dict([
-                ("scale", Py::Float(scale)),
+                ("scale", Py::Float(scale.value)),
                 ("growth_factor", Py::Float(2.0)),
                 ("backoff_factor", Py::Float(0.5)),
                 ("growth_interval", Py::Int(2000)),
-                ("_growth_tracker", Py::Int(held as i64)),
+                ("_growth_tracker", Py::Int(scale.good_steps as i64)),
             ]),
         ));
     }

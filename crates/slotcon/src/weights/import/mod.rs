@@ -12,7 +12,7 @@ use super::error::WeightsError;
 use super::file::{FileKind, WeightFile};
 use super::fit::{Found, fit};
 use super::report::Report;
-use crate::checkpoint::{self, Progress};
+use crate::checkpoint::{self, LossScaleState, Progress};
 use crate::method::SlotCon;
 use crate::optim::Optimizer;
 use crate::recipe::Recipe;
@@ -168,16 +168,18 @@ pub(super) fn progress(file: &WeightFile, recipe: &Recipe) -> Result<(Progress, 
         )),
         None => {}
     }
-    let scale = file.number("scaler.scale").unwrap_or(65536.0);
     let progress = Progress {
         step,
         total_steps,
         steps_per_epoch,
         pictures,
         loss_scale: if recipe.half() == Some(Kind::Half) {
-            (scale, file.count("scaler._growth_tracker").unwrap_or(0))
+            LossScaleState {
+                value: file.number("scaler.scale").unwrap_or(65536.0),
+                good_steps: file.count("scaler._growth_tracker").unwrap_or(0),
+            }
         } else {
-            (1.0, 0)
+            LossScaleState::OFF
         },
         skipped: 0,
         bad_pictures: 0,

@@ -1,0 +1,166 @@
+//! Pictures on their way to the network: on a GPU the next batch is copied, from pinned memory on a stream of its own, while
+//! the step before computes.
+
+use std::sync::{Arc, OnceLock};
+
+use slotcon_data::loader::PixelBuffer;
+use slotcon_data::{AugmentConfig, BadPicture, BufferHook, Dataset, Loader, LoaderConfig, PairedBatch};
+use slotcon_torch::upload::{Upload, Uploader, pin, unpin};
+use tch::Device;
+
+use super::batch::Normaliser;
+use crate::error::Error;
+use crate::method::View;
+use crate::method::clock::Clock;
+
+/// Batches as the network takes them.
+///
+/// Memory: the loader's, and on a GPU one batch more.
+#[derive(Debug)]
+pub struct Feed {
+    loader: Loader,
+    uploader: Uploader,
+    normaliser: Normaliser,
+    side: usize,
+    /// GPU: the next batch, on its way already.
+    next: Option<Result<Incoming, Error>>,
+    /// The batch in use: the loader gets its buffers back when the one after it has been asked for.
+    current: Option<Incoming>,
+    pins: Option<Arc<Pins>>,
+}
+
+/// A batch between loader and network.
+#[derive(Debug)]
+struct Incoming {
+    views: [IncomingView; 2],
+    bad: Vec<BadPicture>,
+}
+
+#[derive(Debug)]
+struct IncomingView {
+    pixels: Upload<PixelBuffer>,
+    coords: Vec<[f64; 4]>,
+    flips: Vec<bool>,
+}
+
+/// One batch.
+#[derive(Debug)]
+pub struct Batch {
+    /// What the step takes.
+    pub views: [View; 2],
+    /// Pictures that could not be used and were replaced.
+    pub bad: Vec<BadPicture>,
+}
+
+impl Feed {
+    /// Starts the loader.
+    ///
+    /// # Errors
+    /// As [`Loader::new`]; a GPU that is not there.
+    pub fn new(
+        dataset: Arc<Dataset>,
+        augment: &AugmentConfig,
+        config: LoaderConfig,
+        device: Device,
+    ) -> Result<Self, Error> {
+        let pins = device.is_cuda().then(Arc::<Pins>::default);
+        let hook = pins.clone().map(|pins| pins as Arc<dyn BufferHook>);
+        Ok(Self {
+            loader: Loader::with_hook(dataset, augment.clone(), config, hook)?,
+            uploader: Uploader::new(device)?,
+            normaliser: Normaliser::new(device),
+            side: augment.image_size as usize,
+            next: None,
+            current: None,
+            pins,
+        })
+    }
+
+    /// Batches an epoch has.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.loader.steps_per_epoch()
+    }
+
+    /// Why memory could not be pinned, if so: copies then wait for the host. Said once.
+    pub fn complaint(&mut self) -> Option<String> {
+        let pins = self.pins.as_ref()?;
+        let reason = pins.failed.get()?;
+        let text = format!(
+            "memory for pictures cannot be pinned ({reason}): copies to the GPU are slower; see ulimit -l"
+        );
+        self.pins = None;
+        Some(text)
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// Too many pictures that cannot be used; a GPU out of memory.
+    pub fn next(&mut self, clock: &Clock) -> Result<Batch, Error> {
+        let mut incoming = match self.next.take() {
+            Some(incoming) => incoming?,
+            None => self.begin(clock)?,
+        };
+        let bad = std::mem::take(&mut incoming.bad);
+        let views = clock.time("copy_in", || self.receive(&incoming))?;
+        // On a CPU its bytes have been read; on a GPU those of the batch before certainly have.
+        self.current = self.uploader.is_async().then_some(incoming);
+        Ok(Batch { views, bad })
+    }
+
+    /// On a GPU, once the work of a step is queued: waits for the loader and begins to copy the next batch. An error is kept
+    /// for [`Feed::next`], so that the step before it counts.
+    pub fn prepare(&mut self, clock: &Clock) {
+        if self.uploader.is_async() && self.next.is_none() {
+            self.next = Some(self.begin(clock));
+        }
+    }
+
+    fn begin(&mut self, clock: &Clock) -> Result<Incoming, Error> {
+        let batch = clock.time("wait_for_data", || self.loader.next())?;
+        let PairedBatch { views, bad, .. } = batch;
+        let [first, second] = views.map(|view| {
+            Ok::<_, Error>(IncomingView {
+                pixels: self.uploader.start(view.pixels)?,
+                coords: view.coords.iter().map(|c| c.map(f64::from)).collect(),
+                flips: view.flips,
+            })
+        });
+        Ok(Incoming {
+            views: [first?, second?],
+            bad,
+        })
+    }
+
+    fn receive(&self, incoming: &Incoming) -> Result<[View; 2], Error> {
+        let [first, second] = incoming.views.each_ref().map(|view| {
+            Ok::<_, Error>(View {
+                crops: self
+                    .normaliser
+                    .apply(&view.pixels.tensor()?, self.side, self.side),
+                coords: view.coords.clone(),
+                flips: view.flips.clone(),
+            })
+        });
+        Ok([first?, second?])
+    }
+}
+
+/// Pins the loader's buffers when they come into being, once for the whole run.
+#[derive(Debug, Default)]
+struct Pins {
+    failed: OnceLock<String>,
+}
+
+impl BufferHook for Pins {
+    fn allocated(&self, bytes: &mut [u8]) {
+        if let Err(error) = pin(bytes) {
+            let _ = self.failed.set(error.to_string());
+        }
+    }
+
+    fn freed(&self, bytes: &mut [u8]) {
+        // One that was never pinned has been complained of.
+        let _ = unpin(bytes);
+    }
+}
