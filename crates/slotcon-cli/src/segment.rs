@@ -7,8 +7,8 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use slotcon::run::device;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
-use slotcon_data::resize::{Filter, resize};
-use slotcon_data::{Dataset, Layout, Picture};
+use slotcon_data::{Dataset, Layout};
+use slotcon_eval::pictures::short_side;
 use slotcon_eval::{Segmenter, Which, masks};
 
 /// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         };
         match decode_rgb(path, &options) {
             Ok(picture) => {
-                let seen = shrink(&picture, args.side);
+                let seen = short_side(&picture, args.side);
                 let ids = segmenter.segment_at(&picture, &seen)?;
                 let place = args.out.join(name);
                 let folder = place.parent().unwrap_or(&args.out);
@@ -124,16 +124,4 @@ fn without_root(name: &Path) -> PathBuf {
     name.components()
         .filter(|c| matches!(c, std::path::Component::Normal(_)))
         .collect()
-}
-
-/// The picture with its short side at `side`, the long one rounded.
-fn shrink(picture: &Picture, side: u32) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    let short = width.min(height);
-    let to = |length: u32| {
-        let exact = f64::from(length) * f64::from(side) / f64::from(short);
-        // An absurdly long picture is squeezed rather than refused.
-        exact.round().clamp(1.0, f64::from(16 * side)) as u32
-    };
-    resize(picture, to(width), to(height), Filter::Bilinear)
 }
