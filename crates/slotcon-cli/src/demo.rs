@@ -7,7 +7,7 @@ use slotcon::recipe::Recipe;
 use slotcon::run::stop::Stop;
 use slotcon::run::{Options, Start, device, pretrain};
 use slotcon_data::scenes;
-use slotcon_eval::{Classes, Protocol, Segmenter, TestSet, Which, pairs};
+use slotcon_eval::{Classes, LabelLayout, Protocol, Segmenter, TestSet, Which, pairs};
 
 use crate::evaluate::{as_json, baselines, table};
 use crate::report;
@@ -100,7 +100,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
     let device = device::parse(&args.device)?;
     let classes = Classes::open(&drawn.join("classes.json"))?;
-    let held_out = pairs(&drawn.join("images/val"), &drawn.join("labels/val"))?;
+    let held_out = pairs(
+        &drawn.join("images/val"),
+        &drawn.join("labels/val"),
+        LabelLayout::Index,
+        None,
+    )?;
     let set = TestSet::load(&held_out, classes, SIZE)?;
     let matching = Protocol::Hungarian;
     let trained = Segmenter::open(&outcome.checkpoint, Which::Teacher, device)?;

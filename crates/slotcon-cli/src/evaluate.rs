@@ -4,9 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde::Serialize;
 use serde_json::json;
 use slotcon::run::device;
-use slotcon_eval::{Classes, Measured, Protocol, Segmenter, TestSet, Which, pairs};
+use slotcon_eval::baselines::PixelFeatures;
+use slotcon_eval::{
+    Classes, LabelLayout, Measured, NameList, Part, Protocol, Segmenter, Spread, TestSet, Which, pairs,
+};
 
 /// Measure a checkpoint.
 #[derive(Debug, clap::Args)]
@@ -30,23 +34,39 @@ struct ClustersArgs {
     /// Folder of pictures.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
-    /// Folder of label maps (index PNGs) with the pictures' names.
+    /// Folder of label maps.
     #[arg(long, value_name = "DIR")]
     labels: PathBuf,
-    /// {"classes": ["sky", …], "ignore_index": 255}
+    /// index: index PNGs with the pictures' names, classes from --classes. cocostuff: COCO-Stuff pixel maps as the 27
+    /// super-categories. cityscapes (leftImg8bit, gtFine; 27 classes), voc (JPEGImages, SegmentationClass; 21), ade20k (150):
+    /// as they are published.
+    #[arg(long, default_value_t, value_name = "NAME")]
+    layout: LabelLayout,
+    /// {"classes": ["sky", …], "ignore_index": 255}; if wanted also "things": so many classes, the first ones, are things,
+    /// and "ids": class of every id in the files. Needed for the layout index.
     #[arg(long, value_name = "FILE")]
-    classes: PathBuf,
+    classes: Option<PathBuf>,
+    /// Measure only the pictures that this file names, one a line without ending. cocostuff takes
+    /// curated/val2017/Coco164kFull_Stuff_Coarse_7.txt beside the folder of pictures by itself.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     /// Short side to which pictures and labels are resized before the centre is cut out.
     #[arg(long, default_value_t = 320, value_name = "PIXELS")]
     side: u32,
     /// Match every cluster to the class it has most of, instead of one cluster to one class. Flatters large numbers of
-    /// clusters: compare only with numbers of the same kind.
+    /// clusters: compare only with numbers of the same kind. With more prototypes than classes it is measured beside the
+    /// other in any case.
     #[arg(long)]
     many_to_one: bool,
+    /// Also k-means of the dense features to as many clusters as there are classes, from so many seeds: mean and standard
+    /// deviation.
+    #[arg(long, default_value_t = 0, value_name = "SEEDS")]
+    kmeans: u64,
     /// Use the network trained by gradient instead of its moving average.
     #[arg(long)]
     student: bool,
-    /// Also measure the untrained network and k-means of the pictures' colours.
+    /// Also measure the untrained network, k-means of the pixels' colours and of their colours and places, and one segment
+    /// for everything.
     #[arg(long)]
     baselines: bool,
     /// auto, cpu, cuda or cuda:N.
@@ -75,28 +95,91 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
         Which::Teacher
     };
     let segmenter = Segmenter::open(&args.checkpoint, which, device)?;
-    let classes = Classes::open(&args.classes)?;
-    let set = TestSet::load(&pairs(&args.images, &args.labels)?, classes, args.side)?;
+    let classes = match (&args.classes, args.layout.classes()) {
+        (Some(file), _) => Classes::open(file)?,
+        (None, Some(published)) => published,
+        (None, None) => anyhow::bail!(
+            "--layout {} needs --classes FILE: {{\"classes\": [\"sky\", …], \"ignore_index\": 255}}",
+            args.layout
+        ),
+    };
+    let list = match &args.list {
+        Some(file) => Some(NameList::open(file)?),
+        None if args.layout == LabelLayout::CocoStuff => NameList::curated(&args.images)?,
+        None => None,
+    };
+    let pairs = pairs(&args.images, &args.labels, args.layout, list.as_ref())?;
+    let set = TestSet::load(&pairs, classes, args.side)?;
     let matching = if args.many_to_one {
         Protocol::Majority
     } else {
         Protocol::Hungarian
     };
-    let mut rows = vec![("trained", set.measure(&segmenter, matching)?)];
+
+    let confusion = set.confusion(&segmenter)?;
+    let mut rows = vec![("trained", set.score(&confusion, matching)?)];
+    let many_to_one = segmenter.prototypes() > set.classes() && !args.many_to_one;
+    if many_to_one {
+        rows.push(("many_to_one", set.score(&confusion, Protocol::Majority)?));
+    }
     if args.baselines {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
     }
-    let protocol = set.protocol(matching);
+    let seeds = set.measure_features(&segmenter, 0..args.kmeans, matching)?;
+    let mut protocol = set.protocol(matching);
+    if args.layout != LabelLayout::Index {
+        protocol += &format!(" ({})", args.layout);
+    }
+    if let Some(list) = &list {
+        protocol += &format!(", the pictures in {}", list.path().display());
+    }
+
+    let mut text = table(&rows, &protocol);
+    let mut json = as_json(&rows, &protocol)?;
+    if let Some(kmeans) = Seeds::of(&seeds) {
+        text += &kmeans.line(set.classes());
+        json["kmeans"] = serde_json::to_value(&kmeans)?;
+    }
     if args.json {
-        eprint!("{}", table(&rows, &protocol));
-        println!("{}", as_json(&rows, &protocol)?);
+        eprint!("{text}");
+        println!("{json}");
     } else {
-        print!("{}", table(&rows, &protocol));
+        print!("{text}");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `trained` must beat: its network before any training, and k-means on colour.
+/// k-means of the dense features over several seeds.
+#[derive(Debug, Serialize)]
+struct Seeds {
+    seeds: usize,
+    miou: Spread,
+    pixel_accuracy: Spread,
+}
+
+impl Seeds {
+    fn of(measured: &[Measured]) -> Option<Self> {
+        let spread =
+            |value: fn(&Measured) -> f64| Spread::of(&measured.iter().map(value).collect::<Vec<_>>());
+        Some(Self {
+            seeds: measured.len(),
+            miou: spread(|m| m.miou)?,
+            pixel_accuracy: spread(|m| m.pixel_accuracy)?,
+        })
+    }
+
+    fn line(&self, clusters: usize) -> String {
+        let percent = |s: Spread| format!("{:.1} ± {:.1}", 100.0 * s.mean, 100.0 * s.std);
+        format!(
+            "\nk-means of the dense features, {clusters} clusters, {} seeds: mIoU {} %, pixel accuracy {} %\n",
+            self.seeds,
+            percent(self.miou),
+            percent(self.pixel_accuracy)
+        )
+    }
+}
+
+/// What `trained` must beat: its network before any training, k-means of single pixels, and no segmentation at all.
 ///
 /// # Errors
 /// Whatever keeps a picture from being segmented.
@@ -105,14 +188,14 @@ pub fn baselines(
     trained: &Segmenter,
     matching: Protocol,
     seed: u64,
-) -> anyhow::Result<[(&'static str, Measured); 2]> {
+) -> anyhow::Result<[(&'static str, Measured); 4]> {
     let untrained = trained.untrained_twin()?;
+    let pixels = |features| set.measure(&set.colour_clusters(features, seed)?, matching);
     Ok([
         ("untrained", set.measure(&untrained, matching)?),
-        (
-            "colour_kmeans",
-            set.measure(&set.colour_clusters(seed)?, matching)?,
-        ),
+        ("colour_kmeans", pixels(PixelFeatures::Colour)?),
+        ("place_kmeans", pixels(PixelFeatures::ColourAndPlace(1.0))?),
+        ("one_segment", set.measure_one_segment(matching)?),
     ])
 }
 
@@ -134,6 +217,18 @@ pub fn table(rows: &[(&str, Measured)], protocol: &str) -> String {
     line("clusters in use", &|m| {
         format!("{} of {}", m.clusters_used, m.clusters)
     });
+    if rows.iter().any(|(_, m)| m.things.is_some()) {
+        for (name, stuff) in [("things", false), ("stuff", true)] {
+            let shown = |m: &Measured, value: fn(Part) -> f64| {
+                let part = if stuff { m.stuff } else { m.things };
+                part.map_or("-".into(), |part| percent(value(part)))
+            };
+            line(&format!("{name}: mIoU, %"), &|m| shown(m, |part| part.miou));
+            line(&format!("{name}: accuracy, %"), &|m| {
+                shown(m, |part| part.pixel_accuracy)
+            });
+        }
+    }
     let classes = rows.first().map_or(0, |(_, m)| m.iou.len());
     for i in 0..classes {
         line(&format!("  {}", rows[0].1.iou[i].0), &|m| {
@@ -143,13 +238,17 @@ pub fn table(rows: &[(&str, Measured)], protocol: &str) -> String {
     text + "\n"
 }
 
-/// The first row's figures, those of the others under `baselines`.
+/// The first row's figures, those of the baselines under `baselines`.
 pub fn as_json(rows: &[(&str, Measured)], protocol: &str) -> serde_json::Result<serde_json::Value> {
     let (_, first) = &rows[0];
     let mut value = serde_json::to_value(first)?;
     value["protocol"] = json!(protocol);
     for (name, measured) in &rows[1..] {
-        value["baselines"][name] = serde_json::to_value(measured)?;
+        let place = match *name {
+            "many_to_one" => &mut value[name],
+            _ => &mut value["baselines"][name],
+        };
+        *place = serde_json::to_value(measured)?;
     }
     Ok(value)
 }

@@ -5,9 +5,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 use slotcon_data::{LabelMap, Picture};
 
-use crate::baselines::{ColourClusters, ColourConfig};
+use crate::baselines::{ColourClusters, ColourConfig, PixelFeatures};
 use crate::confusion::Confusion;
 use crate::error::Error;
+use crate::features::FeatureClusters;
 use crate::kmeans::KMeansConfig;
 use crate::labelled::{Classes, Pair};
 use crate::matching::Protocol;
@@ -46,6 +47,20 @@ impl Clusterer for ColourClusters {
     }
 }
 
+/// One segment for everything: what a number means that is not above it.
+#[derive(Debug, Clone, Copy)]
+struct OneSegment;
+
+impl Clusterer for OneSegment {
+    fn clusters(&self) -> usize {
+        1
+    }
+
+    fn assign(&self, picture: &Picture) -> Result<Vec<u16>, Error> {
+        Ok(vec![0; picture.width() as usize * picture.height() as usize])
+    }
+}
+
 /// Pictures with labels, as they are measured: short side resized, centre cut out.
 #[derive(Debug)]
 pub struct TestSet {
@@ -71,38 +86,96 @@ impl TestSet {
         })
     }
 
+    /// C, the number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes.classes.len()
+    }
+
     /// The clusters of every picture against the labels: one confusion matrix over the whole set.
     ///
     /// # Errors
-    /// Whatever keeps a picture from being segmented; a set in which every pixel is ignored.
-    pub fn measure(&self, clusterer: &dyn Clusterer, matching: Protocol) -> Result<Measured, Error> {
-        let classes = self.classes.classes.len();
-        let mut confusion = Confusion::new(classes, clusterer.clusters(), self.classes.ignore_index);
+    /// Whatever keeps a picture from being segmented.
+    pub fn confusion(&self, clusterer: &dyn Clusterer) -> Result<Confusion, Error> {
+        let mut confusion = self.nothing_counted(clusterer.clusters());
         for (picture, labels) in &self.pictures {
             confusion.add(labels.ids(), &clusterer.assign(picture)?)?;
         }
-        let score = ClusterScore::of(&confusion, matching).ok_or(Error::NothingToMeasure)?;
-        let iou = self
-            .classes
-            .classes
-            .iter()
-            .cloned()
-            .zip(score.iou.iter().copied())
-            .collect();
+        Ok(confusion)
+    }
+
+    fn nothing_counted(&self, clusters: usize) -> Confusion {
+        Confusion::new(self.classes(), clusters, self.classes.ignore_index)
+    }
+
+    /// What a confusion matrix over this set amounts to.
+    ///
+    /// # Errors
+    /// A set in which every pixel is ignored.
+    pub fn score(&self, confusion: &Confusion, matching: Protocol) -> Result<Measured, Error> {
+        let score = ClusterScore::of(confusion, matching).ok_or(Error::NothingToMeasure)?;
+        let names = self.classes.classes.iter().cloned();
+        let part = |classes: std::ops::Range<usize>| Part::of(&score, confusion, classes);
+        let things = self.classes.things;
         Ok(Measured {
             miou: score.miou,
             pixel_accuracy: score.pixel_accuracy,
-            clusters: clusterer.clusters(),
+            clusters: confusion.clusters(),
             clusters_used: score.clusters_used,
-            iou,
+            things: things.and_then(|n| part(0..n)),
+            stuff: things.and_then(|n| part(n..self.classes())),
+            iou: names.zip(score.iou.iter().copied()).collect(),
         })
     }
 
-    /// k-means of the colours of these pictures, as many clusters as there are classes.
+    /// Both at once.
+    ///
+    /// # Errors
+    /// As the two.
+    pub fn measure(&self, clusterer: &dyn Clusterer, matching: Protocol) -> Result<Measured, Error> {
+        self.score(&self.confusion(clusterer)?, matching)
+    }
+
+    /// k-means of the network's dense features to as many clusters as there are classes, once for each seed.
+    ///
+    /// # Errors
+    /// Whatever keeps a picture from being segmented.
+    pub fn measure_features(
+        &self,
+        segmenter: &Segmenter,
+        seeds: std::ops::Range<u64>,
+        matching: Protocol,
+    ) -> Result<Vec<Measured>, Error> {
+        let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
+        let fits = FeatureClusters::fit(segmenter, &pictures, self.classes(), seeds)?;
+        let mut confusions: Vec<Confusion> = fits
+            .iter()
+            .map(|fit| self.nothing_counted(fit.clusters()))
+            .collect();
+        for (picture, labels) in &self.pictures {
+            let features = segmenter.features(picture)?;
+            for (fit, confusion) in fits.iter().zip(&mut confusions) {
+                confusion.add(labels.ids(), &fit.assign(&features, picture)?)?;
+            }
+        }
+        confusions
+            .iter()
+            .map(|confusion| self.score(confusion, matching))
+            .collect()
+    }
+
+    /// One segment for everything.
+    ///
+    /// # Errors
+    /// A set in which every pixel is ignored.
+    pub fn measure_one_segment(&self, matching: Protocol) -> Result<Measured, Error> {
+        self.measure(&OneSegment, matching)
+    }
+
+    /// k-means of what single pixels show, as many clusters as there are classes.
     ///
     /// # Errors
     /// No pictures.
-    pub fn colour_clusters(&self, seed: u64) -> Result<ColourClusters, Error> {
+    pub fn colour_clusters(&self, features: PixelFeatures, seed: u64) -> Result<ColourClusters, Error> {
         let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
         let kmeans = KMeansConfig {
             clusters: self.classes.classes.len(),
@@ -111,6 +184,7 @@ impl TestSet {
         };
         let config = ColourConfig {
             kmeans,
+            features,
             ..ColourConfig::default()
         };
         Ok(ColourClusters::fit(pictures, &config)?)
@@ -142,9 +216,59 @@ pub struct Measured {
     pub clusters: usize,
     /// Clusters with at least one pixel.
     pub clusters_used: usize,
+    /// Of the things alone, where the classes say which they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub things: Option<Part>,
+    /// Of the stuff alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuff: Option<Part>,
     /// By class name; `null` for a class that does not occur.
     #[serde(serialize_with = "as_map")]
     pub iou: Vec<(String, Option<f64>)>,
+}
+
+/// Some of the classes, by the same matching as all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Part {
+    /// Mean over those of them that occur, 0 to 1.
+    pub miou: f64,
+    /// Share of their pixels in the right class, 0 to 1.
+    pub pixel_accuracy: f64,
+}
+
+impl Part {
+    /// None where none of them occurs.
+    fn of(score: &ClusterScore, confusion: &Confusion, classes: std::ops::Range<usize>) -> Option<Self> {
+        let iou: Vec<f64> = score.iou[classes.clone()].iter().copied().flatten().collect();
+        let pixels: u64 = classes.clone().map(|class| confusion.class_size(class)).sum();
+        let correct: u64 = score.correct[classes].iter().sum();
+        (pixels > 0).then(|| Self {
+            miou: iou.iter().sum::<f64>() / iou.len() as f64,
+            pixel_accuracy: correct as f64 / pixels as f64,
+        })
+    }
+}
+
+/// Mean and standard deviation (of the sample) over several seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation; 0 for a single value.
+    pub std: f64,
+}
+
+impl Spread {
+    /// Of `values`; none where there are none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        (!values.is_empty()).then(|| Self {
+            mean,
+            std: (squares / (n - 1.0).max(1.0)).sqrt(),
+        })
+    }
 }
 
 /// A list of pairs as a JSON object in the same order.

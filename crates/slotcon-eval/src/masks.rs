@@ -1,11 +1,11 @@
 //! Label maps as files: index PNGs with a palette, and overlays on the picture.
 
-use std::io::Write;
 use std::path::Path;
 
 use slotcon_data::Picture;
 
 use crate::error::Error;
+use crate::whole::write_whole;
 
 /// Share of the colour in an overlay.
 const OPACITY: u32 = 128;
@@ -74,24 +74,15 @@ pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), 
     })
 }
 
-/// Encodes into memory, then writes beside the final place and renames.
+/// Encodes into memory, then writes whole or not at all.
 fn write_png(
     path: &Path,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), png::EncodingError>,
 ) -> Result<(), Error> {
-    let fail = |source: std::io::Error| Error::Write {
-        path: path.into(),
-        source,
-    };
     let mut bytes = Vec::new();
-    encode(&mut bytes).map_err(|e| fail(e.into()))?;
-    let unfinished = path.with_extension("unfinished");
-    std::fs::File::create(&unfinished)
-        .and_then(|mut file| file.write_all(&bytes))
-        .and_then(|()| std::fs::rename(&unfinished, path))
-        .map_err(|e| {
-            // The first error is the one that counts.
-            let _ = std::fs::remove_file(&unfinished);
-            fail(e)
-        })
+    encode(&mut bytes).map_err(|e| Error::Write {
+        path: path.into(),
+        source: e.into(),
+    })?;
+    write_whole(path, &bytes)
 }

@@ -17,6 +17,8 @@ pub struct ClusterScore {
     pub miou: f64,
     /// Share of the pixels whose cluster stands for their class. Pixels of clusters without class are wrong.
     pub pixel_accuracy: f64,
+    /// Pixels of every class in a cluster that stands for it.
+    pub correct: Vec<u64>,
     /// How many clusters have at least one pixel.
     pub clusters_used: usize,
 }
@@ -52,6 +54,7 @@ impl ClusterScore {
             miou: occurring.iter().sum::<f64>() / occurring.len() as f64,
             iou,
             pixel_accuracy: correct.iter().sum::<u64>() as f64 / total as f64,
+            correct,
             clusters_used: (0..clusters)
                 .filter(|&cluster| confusion.cluster_size(cluster) > 0)
                 .count(),

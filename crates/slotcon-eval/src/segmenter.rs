@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use slotcon::checkpoint::Checkpoint;
+use slotcon::method::grouping::normalize;
 use slotcon::method::{Groups, Mode, Network, SlotCon};
 use slotcon::recipe::Recipe;
 use slotcon::run::batch::normalise;
@@ -126,6 +127,17 @@ impl Segmenter {
         assert!(one_size, "pictures of a batch have one size");
         let bytes: Vec<&[u8]> = pictures.iter().map(Picture::rgb).collect();
         normalise(&bytes.concat(), height as usize, width as usize, self.device)
+    }
+
+    /// Dense features on the network's grid, `[h, w, D]`, each of length 1.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    pub fn features(&self, picture: &Picture) -> Result<Tensor, Error> {
+        let _guard = tch::no_grad_guard();
+        let groups = self.groups(std::slice::from_ref(picture))?;
+        let (h, w) = groups.grid;
+        Ok(normalize(&groups.features).reshape([h, w, -1]))
     }
 
     /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.
