@@ -141,7 +141,7 @@ fn unpack(root: &Path, folder: &Path, tools: &Path, bin: &Path) -> Result<()> {
 fn write_start(folder: &Path, start: &Path) -> Result<()> {
     let fonts = "<?xml version=\"1.0\"?>\n<!DOCTYPE fontconfig SYSTEM \"fonts.dtd\">\n<fontconfig>\n  \
                  <dir prefix=\"relative\">fonts</dir>\n  <dir>/usr/share/fonts</dir>\n  \
-                 <cachedir prefix=\"relative\">fonts-cache</cachedir>\n</fontconfig>\n";
+                 <cachedir prefix=\"xdg\">fontconfig</cachedir>\n</fontconfig>\n";
     let script = "#!/bin/sh\nhere=$(dirname \"$(readlink -f \"$0\")\")\n\
                   LD_LIBRARY_PATH=\"$here/lib:$here${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}\" FONTCONFIG_FILE=\"$here/fonts.conf\" \
                   exec \"$here/chromium\" \"$@\"\n";

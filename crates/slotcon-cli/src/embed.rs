@@ -79,6 +79,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         side: args.side,
         square: true,
         exif_orientation: args.exif_orientation,
+        ..Sight::default()
     };
     let pictures = Pictures::open(&args.data, Layout::Folder, sight, args.limit.map(|n| n as usize))?;
     let config = Config {

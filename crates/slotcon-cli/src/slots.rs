@@ -74,6 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         side: args.side,
         square: args.square,
         exif_orientation: args.exif_orientation,
+        ..Sight::default()
     };
     let limit = args.limit.map(|n| n as usize);
     let pictures = Pictures::open(&args.data, Layout::Folder, sight, limit)?;

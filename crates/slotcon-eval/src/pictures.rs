@@ -1,8 +1,11 @@
 //! The pictures of a folder, one after the other, in the size in which the network sees them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
+use slotcon_data::loader::Reader;
 use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
 use slotcon_data::resize::{Filter, resize, resize_short_side_center_crop};
 use slotcon_data::{Dataset, Layout, Picture, PictureError};
@@ -18,6 +21,8 @@ pub struct Sight {
     pub square: bool,
     /// Turn the picture as its EXIF orientation says.
     pub exif_orientation: bool,
+    /// How long to wait for a file; for ever if zero.
+    pub patience: Duration,
 }
 
 impl Default for Sight {
@@ -26,6 +31,7 @@ impl Default for Sight {
             side: 320,
             square: false,
             exif_orientation: false,
+            patience: Duration::from_secs(60),
         }
     }
 }
@@ -65,7 +71,7 @@ const CHUNK: usize = 16;
 /// The pictures below some folders, seen in one way.
 #[derive(Debug)]
 pub struct Pictures {
-    data: Dataset,
+    data: Arc<Dataset>,
     roots: Vec<PathBuf>,
     /// Numbers in the data set of those that are looked at.
     chosen: Vec<usize>,
@@ -83,7 +89,7 @@ impl Pictures {
         sight: Sight,
         limit: Option<usize>,
     ) -> Result<Self, Error> {
-        let data = Dataset::open(roots, layout)?;
+        let data = Arc::new(Dataset::open(roots, layout)?);
         let (all, count) = (data.len(), limit.unwrap_or(data.len()).min(data.len()));
         let chosen = (0..count)
             .map(|i| (i as u128 * all as u128 / count.max(1) as u128) as usize)
@@ -124,7 +130,7 @@ impl Pictures {
     /// When it cannot be used.
     pub fn load(&self, index: usize) -> Result<Seen, PictureError> {
         let mut bytes = Vec::new();
-        self.data.read(index, &mut bytes)?;
+        Reader::new(Arc::clone(&self.data), self.sight.patience).read(index, &mut bytes)?;
         let options = DecodeOptions {
             exif_orientation: self.sight.exif_orientation,
             ..DecodeOptions::default()

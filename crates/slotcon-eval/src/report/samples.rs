@@ -1,5 +1,7 @@
 //! What the network makes of some of its pictures: masks beside photos, and the largest prototypes.
 
+use std::time::Duration;
+
 use slotcon_data::Layout;
 use slotcon_data::Picture;
 
@@ -10,6 +12,8 @@ use crate::page::{escape, jpeg_uri, percent};
 use crate::pictures::{Pictures, Sight, Silent, short_side};
 use crate::segmenter::Segmenter;
 
+/// How long to wait for a picture: the end of a run must not hang on a file system that does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Pictures looked at for the small gallery.
 const LOOKED_AT: usize = 96;
 /// Pictures shown with their masks.
@@ -37,7 +41,11 @@ pub struct Samples {
 /// # Errors
 /// Folders that are not there any more; no picture that can be used; whatever libtorch throws.
 pub fn samples(segmenter: &Segmenter, data: &[std::path::PathBuf], layout: Layout) -> Result<Samples, Error> {
-    let pictures = Pictures::open(data, layout, Sight::default(), Some(LOOKED_AT))?;
+    let sight = Sight {
+        patience: PATIENCE,
+        ..Sight::default()
+    };
+    let pictures = Pictures::open(data, layout, sight, Some(LOOKED_AT))?;
     let config = Config {
         top: TOP,
         at_most: PROTOTYPES,
