@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Writes the report of a run that has just ended. Whatever goes wrong is said and does not change how the run ended.
 pub fn after_run(out: &Path, asked_device: &str) {
     let directory = RunDirectory::at(out);
+    eprintln!("writing the report ...");
     // A refusal of libtorch may reach us as a panic; it has been said by then.
     let written = std::panic::catch_unwind(|| -> anyhow::Result<()> {
         let options = Options {

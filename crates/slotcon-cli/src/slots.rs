@@ -7,6 +7,7 @@ use anyhow::bail;
 use slotcon::run::device;
 use slotcon_data::Layout;
 use slotcon_eval::gallery::{self, Config};
+use slotcon_eval::whole::WholeFile;
 use slotcon_eval::{Pictures, Segmenter, Sight, Which};
 
 use crate::watch::Bar;
@@ -83,6 +84,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         prototypes: args.prototypes.clone(),
         ..Config::default()
     };
+    // A place that cannot be written is said now, not after all pictures have been looked at.
+    drop(WholeFile::begin(&args.out)?);
     let mut bar = Bar::default();
     let survey = gallery::survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {

@@ -165,7 +165,7 @@ fn a_gallery_as_a_picture() {
     let out = place.path("gallery.png");
     let output = succeed(with_checkpoint(&place, "slots").arg("--out").arg(&out).args([
         "--prototypes",
-        "7,0",
+        "7,0,7",
         "--top",
         "3",
     ]));

@@ -147,6 +147,8 @@ pub fn survey(
         Some(asked) => asked.clone(),
         None => ranking.by_size(),
     };
+    let mut known = std::collections::HashSet::new();
+    shown.retain(|&prototype| known.insert(prototype));
     shown.truncate(config.at_most);
     Ok(Survey {
         ranking,
