@@ -53,6 +53,10 @@ struct ClustersArgs {
     /// Short side to which pictures and labels are resized before the centre is cut out.
     #[arg(long, default_value_t = 320, value_name = "PIXELS")]
     side: u32,
+    /// Short side at which the network sees the pictures, if not --side: its own crops may have shown everything smaller.
+    /// Labels, and the measure, stay at --side.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
+    network_side: Option<u32>,
     /// Match every cluster to the class it has most of, instead of one cluster to one class. Flatters large numbers of
     /// clusters: compare only with numbers of the same kind. With more prototypes than classes it is measured beside the
     /// other in any case.
@@ -94,7 +98,10 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     } else {
         Which::Teacher
     };
-    let segmenter = Segmenter::open(&args.checkpoint, which, device)?;
+    let mut segmenter = Segmenter::open(&args.checkpoint, which, device)?;
+    if let Some(side) = args.network_side {
+        segmenter = segmenter.seeing_at(side);
+    }
     let classes = match (&args.classes, args.layout.classes()) {
         (Some(file), _) => Classes::open(file)?,
         (None, Some(published)) => published,
@@ -129,6 +136,9 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     let mut protocol = set.protocol(matching);
     if args.layout != LabelLayout::Index {
         protocol += &format!(" ({})", args.layout);
+    }
+    if let Some(side) = args.network_side {
+        protocol += &format!(", seen by the network at {side} px");
     }
     if let Some(list) = &list {
         protocol += &format!(", the pictures in {}", list.path().display());

@@ -7,12 +7,13 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use slotcon::run::device;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
+use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Dataset, Layout};
-use slotcon_eval::pictures::short_side;
-use slotcon_eval::{Segmenter, Which, masks};
+use slotcon_eval::{Segmenter, Which, masks, rle};
 
 /// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
-/// number at every pixel) and OUT/NAME.overlay.png to look at, both in the picture's own size.
+/// number at every pixel) and OUT/NAME.overlay.png to look at, both in the picture's own size; with --masks also
+/// OUT/NAME.masks.json, one mask a group as COCO's RLE.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Checkpoint of a run.
@@ -23,8 +24,16 @@ pub struct Args {
     out: PathBuf,
     /// Short side at which the network sees a picture. Twice as many pixels make masks twice as fine, four times as slow;
     /// far from the size of the training crops the groups get worse.
-    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
+    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=16384))]
     side: u32,
+    /// Show a picture (resized to --side) to the network in tiles of this size that overlap by a quarter, rounded up to whole
+    /// positions: large pictures in little memory, and groups as in crops of that size. Without it, all at once.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(64..=4096))]
+    tile: Option<u32>,
+    /// Also write the mask of every group in a picture: a JSON list of group, area, bbox and segmentation as COCO's
+    /// compressed RLE (pycocotools.mask.decode).
+    #[arg(long)]
+    masks: bool,
     /// Use the network trained by gradient instead of its moving average.
     #[arg(long)]
     student: bool,
@@ -63,8 +72,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         };
         match decode_rgb(path, &options) {
             Ok(picture) => {
-                let seen = short_side(&picture, args.side);
-                let ids = segmenter.segment_at(&picture, &seen)?;
+                let seen = resize_short_side(&picture, args.side);
+                let ids = match args.tile {
+                    Some(tile) => segmenter.segment_in_tiles(&picture, &seen, tile)?,
+                    None => segmenter.segment_at(&picture, &seen)?,
+                };
                 let place = args.out.join(name);
                 let folder = place.parent().unwrap_or(&args.out);
                 std::fs::create_dir_all(folder)
@@ -76,6 +88,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 };
                 masks::write_index_png(&with(".labels.png"), picture.width(), picture.height(), &ids)?;
                 masks::write_overlay(&with(".overlay.png"), &picture, &ids)?;
+                if args.masks {
+                    rle::write_masks(&with(".masks.json"), picture.width(), picture.height(), &ids)?;
+                }
             }
             Err(reason) => {
                 failed += 1;

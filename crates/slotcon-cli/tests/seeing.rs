@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
 mod common;
 
 use std::fmt::Write;

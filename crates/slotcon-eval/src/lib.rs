@@ -14,8 +14,10 @@ pub mod matching;
 pub mod page;
 pub mod pictures;
 pub mod report;
+pub mod rle;
 pub mod score;
 mod segmenter;
+mod tiles;
 pub mod upsample;
 pub mod whole;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use slotcon_data::loader::Reader;
 use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
-use slotcon_data::resize::{Filter, resize, resize_short_side_center_crop};
+use slotcon_data::resize::{resize_short_side, resize_short_side_center_crop};
 use slotcon_data::{Dataset, Layout, Picture, PictureError};
 
 use crate::error::Error;
@@ -140,7 +140,7 @@ impl Pictures {
         let picture = if self.sight.square {
             resize_short_side_center_crop(&whole, self.sight.side)
         } else {
-            short_side(&whole, self.sight.side)
+            resize_short_side(&whole, self.sight.side)
         };
         Ok(Seen {
             index,
@@ -174,18 +174,6 @@ impl Pictures {
     }
 }
 
-/// The picture with its short side at `side`, the long one in proportion and rounded.
-pub fn short_side(picture: &Picture, side: u32) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    let short = width.min(height);
-    let to = |length: u32| {
-        let exact = f64::from(length) * f64::from(side) / f64::from(short);
-        // An absurdly long picture is squeezed rather than refused.
-        exact.round().clamp(1.0, f64::from(16 * side)) as u32
-    };
-    resize(picture, to(width), to(height), Filter::Bilinear)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,16 +196,6 @@ mod tests {
         assert_eq!(open(Some(99)).chosen().len(), 10);
         assert_eq!(open(None).chosen(), (0..10).collect::<Vec<_>>());
         assert_eq!(open(None).name(3), "000003.png");
-    }
-
-    #[test]
-    fn pictures_keep_their_shape() {
-        let picture = Picture::new(60, 30, vec![7; 60 * 30 * 3]);
-        let small = short_side(&picture, 10);
-        assert_eq!((small.width(), small.height()), (20, 10));
-        let long = Picture::new(1, 400, vec![7; 1200]);
-        let squeezed = short_side(&long, 8);
-        assert_eq!((squeezed.width(), squeezed.height()), (8, 128));
     }
 
     #[test]

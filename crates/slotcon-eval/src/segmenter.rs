@@ -1,5 +1,6 @@
 //! A trained (or untrained) network as a segmenter: pictures in, a group for every pixel out.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use slotcon::checkpoint::Checkpoint;
@@ -8,6 +9,7 @@ use slotcon::method::{Groups, Mode, Network, SlotCon};
 use slotcon::recipe::Recipe;
 use slotcon::run::batch::normalise;
 use slotcon_data::Picture;
+use slotcon_data::resize::resize_short_side;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
@@ -30,6 +32,7 @@ pub struct Segmenter {
     which: Which,
     device: Device,
     recipe: Recipe,
+    network_side: Option<u32>,
 }
 
 impl Segmenter {
@@ -56,6 +59,7 @@ impl Segmenter {
             which,
             device,
             recipe: recipe.clone(),
+            network_side: None,
         })
     }
 
@@ -64,7 +68,27 @@ impl Segmenter {
     /// # Errors
     /// None that building this one did not have.
     pub fn untrained_twin(&self) -> Result<Self, Error> {
-        Self::untrained(&self.recipe, self.which, self.device)
+        let twin = Self::untrained(&self.recipe, self.which, self.device)?;
+        Ok(Self {
+            network_side: self.network_side,
+            ..twin
+        })
+    }
+
+    /// The same, but the network sees every picture with a short side of `side` pixels; groups still come out in the picture's
+    /// own size. A network that learned from small crops of whole scenes knows things as small as they were there.
+    pub fn seeing_at(self, side: u32) -> Self {
+        Self {
+            network_side: Some(side),
+            ..self
+        }
+    }
+
+    fn seen<'a>(&self, picture: &'a Picture) -> Cow<'a, Picture> {
+        match self.network_side {
+            Some(side) => Cow::Owned(resize_short_side(picture, side)),
+            None => Cow::Borrowed(picture),
+        }
     }
 
     /// K.
@@ -135,7 +159,8 @@ impl Segmenter {
     /// Whatever libtorch throws.
     pub fn features(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
-        let groups = self.groups(std::slice::from_ref(picture))?;
+        let seen = self.seen(picture);
+        let groups = self.groups(std::slice::from_ref(seen.as_ref()))?;
         let (h, w) = groups.grid;
         Ok(normalize(&groups.features).reshape([h, w, -1]))
     }
@@ -145,7 +170,7 @@ impl Segmenter {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn segment(&self, picture: &Picture) -> Result<Vec<u16>, Error> {
-        self.segment_at(picture, picture)
+        self.segment_at(picture, &self.seen(picture))
     }
 
     /// The same for a picture that the network sees in another size (`seen`).

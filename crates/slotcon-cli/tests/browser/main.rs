@@ -5,7 +5,6 @@
 
 mod cdp;
 #[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
 mod common;
 mod gallery;
 mod report;

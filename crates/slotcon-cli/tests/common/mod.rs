@@ -1,5 +1,7 @@
 //! Running the `slotcon` program as a user does, on scenes that it draws itself.
 
+#![allow(dead_code, reason = "each test uses what it needs")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -183,6 +183,22 @@ fn centre(extent: u32, side: u32) -> u32 {
     (f64::from(extent - side) / 2.0).round_ties_even() as u32
 }
 
+/// Brings the shorter side to `side` (antialiased bilinear, as Pillow), the longer one in proportion and rounded. One absurdly
+/// long, over 16 times the other, is squeezed to that.
+pub fn resize_short_side(picture: &Picture, side: u32) -> Picture {
+    let short = picture.width().min(picture.height());
+    let to = |length: u32| {
+        let exact = f64::from(length) * f64::from(side) / f64::from(short);
+        exact.round().clamp(1.0, f64::from(16 * side)) as u32
+    };
+    resize(
+        picture,
+        to(picture.width()),
+        to(picture.height()),
+        Filter::Bilinear,
+    )
+}
+
 /// Brings the shorter side to `side` (antialiased bilinear, as Pillow) and cuts the centred `side` x `side` square.
 pub fn resize_short_side_center_crop(picture: &Picture, side: u32) -> Picture {
     let (width, height) = short_side_size(picture.width(), picture.height(), side);

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Serialize;
+use slotcon_data::resize::resize_short_side;
 
 use super::{Config, Look, Survey, runs};
 use crate::error::Error;
 use crate::page::{self, base64, escape, jpeg, json_in_script, percent};
-use crate::pictures::{Pictures, Seen, Watch, short_side};
+use crate::pictures::{Pictures, Seen, Watch};
 use crate::segmenter::Segmenter;
 use crate::whole::WholeFile;
 
@@ -122,7 +123,7 @@ fn draw(
     seen: &Seen,
 ) -> Result<Shown, Error> {
     let look = Look::at(segmenter, seen)?;
-    let small = short_side(&seen.picture, config.shown_side);
+    let small = resize_short_side(&seen.picture, config.shown_side);
     let size = (small.width(), small.height());
     let features = match &survey.reduction {
         Some(reduction) => reduction.apply(&look.features)?,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use slotcon_data::Layout;
-use slotcon_data::Picture;
+use slotcon_data::resize::resize_short_side;
+use slotcon_data::{Layout, Picture};
 
 use crate::error::Error;
 use crate::gallery::{self, Config, Look, Survey, spotlight};
 use crate::masks::{colour, overlay};
 use crate::page::{escape, jpeg_uri, percent};
-use crate::pictures::{Pictures, Sight, Silent, short_side};
+use crate::pictures::{Pictures, Sight, Silent};
 use crate::segmenter::Segmenter;
 
 /// How long to wait for a picture: the end of a run must not hang on a file system that does not answer.
@@ -77,7 +77,7 @@ fn segments(segmenter: &Segmenter, pictures: &Pictures) -> Result<String, Error>
         .collect();
     let mut html = String::from("<div class=\"samples\">\n");
     pictures.each(&some, &mut Silent, |seen| {
-        let small = short_side(&seen.picture, LARGE);
+        let small = resize_short_side(&seen.picture, LARGE);
         let ids = Look::at(segmenter, &seen)?.labels(small.width(), small.height())?;
         let name = pictures.name(seen.index);
         let mut present = ids.clone();
@@ -102,7 +102,7 @@ fn prototypes(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> Re
     // Each picture once, then its masks where they belong.
     let mut tiles: Vec<Vec<(usize, String)>> = vec![Vec::new(); survey.shown.len()];
     pictures.each(&survey.chosen(), &mut Silent, |seen| {
-        let small = short_side(&seen.picture, SMALL);
+        let small = resize_short_side(&seen.picture, SMALL);
         let ids = Look::at(segmenter, &seen)?.labels(small.width(), small.height())?;
         for (tiles, &k) in tiles.iter_mut().zip(&survey.shown) {
             if let Some(rank) = ranking.best(k).iter().position(|hit| hit.picture == seen.index) {
