@@ -5,7 +5,8 @@ use std::borrow::Borrow;
 
 use slotcon_data::Picture;
 
-use crate::kmeans::{Draws, KMeans, KMeansConfig, KMeansError, spread};
+use crate::draws::{Draws, spread};
+use crate::kmeans::{KMeans, KMeansConfig, KMeansError};
 
 /// What k-means sees of a pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,8 +3,9 @@
 use slotcon_data::Picture;
 use tch::{Device, Kind, Tensor};
 
+use crate::draws::{Draws, spread};
 use crate::error::Error;
-use crate::kmeans::{Draws, KMeans, KMeansConfig, spread};
+use crate::kmeans::{KMeans, KMeansConfig};
 use crate::segmenter::Segmenter;
 use crate::upsample::winners;
 

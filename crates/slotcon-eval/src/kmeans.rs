@@ -5,6 +5,8 @@
 
 use rayon::prelude::*;
 
+use crate::draws::{Draws, spread};
+
 /// How to cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KMeansConfig {
@@ -185,15 +187,6 @@ fn sample(rows: &[f32], dimension: usize, max_rows: usize, seed: u64) -> Vec<f32
         .collect()
 }
 
-/// At most `most` of the indices below `n`: all, or one drawn from each of `most` equal stretches.
-pub(crate) fn spread(n: usize, most: usize, draws: &mut Draws) -> impl Iterator<Item = usize> {
-    let stretch = n as f64 / most as f64;
-    (0..n.min(most)).map(move |i| match n <= most {
-        true => i,
-        false => (((i as f64 + draws.unit()) * stretch) as usize).min(n - 1),
-    })
-}
-
 /// k-means++ (Arthur and Vassilvitskii, 2007): every next seed is a row drawn with a probability that grows with its
 /// squared distance to the seeds so far.
 fn plus_plus(rows: &[f32], dimension: usize, clusters: usize, draws: &mut Draws) -> Vec<f32> {
@@ -368,31 +361,6 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
 
 fn last(inertias: &[f64]) -> f64 {
     inertias.last().copied().unwrap_or(f64::INFINITY)
-}
-
-/// Random numbers as a function of (seed, stream, position): splitmix64.
-pub(crate) struct Draws {
-    state: u64,
-}
-
-impl Draws {
-    pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        Self {
-            state: mix(seed ^ mix(stream)),
-        }
-    }
-
-    /// Uniform in [0, 1).
-    fn unit(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        (mix(self.state) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod baselines;
 mod clusters;
 pub mod confusion;
+mod draws;
 pub mod embed;
 mod error;
 pub mod features;
