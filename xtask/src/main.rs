@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything this repository needs before, around and after `cargo build`.
 
 mod args;
+mod browser;
 mod check;
 mod demo;
 mod interop;
@@ -34,6 +35,7 @@ fn run() -> Result<()> {
         Task::Demo(args) => demo::run(&root, &args),
         Task::Test(args) => test::run(&root, &args),
         Task::Interop => interop::run(&root),
+        Task::Browser => browser::run(&root),
         Task::Check { cuda: false } => check::run(&root),
         Task::Check { cuda: true } => check::run_cuda(&root),
     }

@@ -11,6 +11,7 @@ use slotcon_data::scenes;
 use slotcon_eval::{Classes, LabelLayout, Protocol, Segmenter, TestSet, Which, pairs};
 
 use crate::evaluate::{as_json, baselines, table};
+use crate::report;
 
 /// Pretrain on drawn scenes for some minutes, then say what was learned: the groups found on held-out scenes against the
 /// true label maps, beside an untrained network and k-means on colour.
@@ -91,6 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         stop: Stop::on_signals()?,
     };
     let outcome = pretrain(Some(recipe), &options)?;
+    report::after_run(&options.out, &options.device);
     if outcome.stopped() {
         return Ok(ExitCode::from(130));
     }

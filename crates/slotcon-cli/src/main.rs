@@ -2,18 +2,22 @@
 
 mod bench;
 mod demo;
+mod embed;
 mod evaluate;
 mod export;
 mod import;
 mod inspect;
 mod pretrain;
 mod ranks;
+mod report;
 mod segment;
+mod slots;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use slotcon::run::crew::watch;
+use slotcon::run::crew;
 
 /// Learn visual representations and semantic groups from unlabelled photos (SlotCon, arXiv 2205.15288).
 #[derive(Debug, Parser)]
@@ -29,6 +33,9 @@ enum Command {
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
+    Slots(slots::Args),
+    Report(report::Args),
+    Embed(embed::Args),
     Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -43,6 +50,9 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Slots(args) => slots::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
@@ -51,7 +61,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            let tag = watch::tag();
+            let tag = crew::watch::tag();
             eprintln!("{tag}error: {error:#}");
             if !tag.is_empty() {
                 // Threads may wait for other ranks for ever: nothing is torn down.
@@ -82,13 +92,13 @@ fn complain(info: &std::panic::PanicHookInfo) {
         .location()
         .map(|l| format!(" ({}:{})", l.file(), l.line()))
         .unwrap_or_default();
-    let tag = watch::tag();
+    let tag = crew::watch::tag();
     eprintln!("{tag}error: {first}{place}");
     if first.contains("out of memory") || first.contains("can't allocate memory") {
         eprintln!("lower optim.batch, data.image_size or model.dim_hidden, or use run.precision = \"bf16\"");
     }
     if !tag.is_empty() {
-        watch::last_words(first);
+        crew::watch::last_words(first);
         slotcon_torch::end_process(101);
     }
 }

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use slotcon::recipe::{PUBLISHED, Recipe};
 use slotcon::run::crew::Launch;
+use slotcon::run::log::LogFile;
+use slotcon::run::observer::{Level, Observer};
 use slotcon::run::stop::Stop;
-use slotcon::run::{Options, RunDirectory, Start, pretrain};
+use slotcon::run::{Options, Outcome, RunDirectory, Start, pretrain};
 
-use crate::ranks;
+use crate::{ranks, report};
 
 /// Train on a folder of pictures; no labels, any layout.
 ///
-/// Leaves in OUT: recipe.toml (everything resolved, loadable as it is), metrics.jsonl, TensorBoard events, log.txt and
-/// checkpoints/. Ctrl-C ends the run after the current step with a checkpoint.
+/// Leaves in OUT: recipe.toml (everything resolved, loadable as it is), metrics.jsonl, TensorBoard events, log.txt,
+/// environment.jsonl, checkpoints/ and report.html. Ctrl-C ends the run after the current step with a checkpoint.
 ///
 /// Several processes train together when started by --ranks, torchrun --no-python, srun or mpirun.
 #[derive(Debug, clap::Args)]
@@ -134,10 +136,32 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         launch,
         stop: Stop::on_signals()?,
     };
-    let outcome = pretrain(recipe, &options)?;
+    let outcome = pretrain(recipe, &options);
+    if first {
+        report_of(&outcome, &options);
+    }
+    let outcome = outcome?;
     Ok(if outcome.stopped() {
         ExitCode::from(130)
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Leaves the report of a run that began, however it ended.
+fn report_of(outcome: &Result<Outcome, slotcon::Error>, options: &Options) {
+    use slotcon::Error;
+    match outcome {
+        Ok(_) => report::after_run(&options.out, &options.device),
+        // What ends a run that has begun. Before that, the directory may hold another run, which is not touched.
+        Err(error @ (Error::NotFinite { .. } | Error::Data(slotcon_data::Error::TooManyBad { .. }))) => {
+            let log = LogFile::open(&RunDirectory::at(&options.out).log());
+            let noted = log.and_then(|mut log| log.said(Level::Warning, &format!("the run ended: {error}")));
+            if let Err(error) = noted {
+                eprintln!("warning: {error}");
+            }
+            report::after_run(&options.out, &options.device);
+        }
+        Err(_) => {}
+    }
 }

@@ -22,6 +22,17 @@ pub enum Error {
         /// What is wrong with it.
         source: slotcon_data::PictureError,
     },
+    /// A file that cannot be read.
+    #[error("{}: cannot read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What a run left behind cannot be used.
+    #[error(transparent)]
+    Run(#[from] slotcon::Error),
     /// A file that cannot be written.
     #[error("{}: cannot write: {source}", path.display())]
     Write {
@@ -47,6 +58,23 @@ pub enum Error {
     /// Rows that cannot be clustered.
     #[error(transparent)]
     KMeans(#[from] crate::kmeans::KMeansError),
+    /// A picture that cannot be encoded.
+    #[error("cannot make a JPEG of a picture: {0}")]
+    Jpeg(#[from] jpeg_encoder::EncodingError),
+    /// A value that cannot be written as JSON.
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Nothing to look at.
+    #[error("none of the {tried} pictures can be used; the last one: {last}")]
+    NoPicture {
+        /// How many were tried.
+        tried: usize,
+        /// The last of them, and why not.
+        last: String,
+    },
+    /// An argument that cannot work.
+    #[error("{0}")]
+    Argument(String),
     /// libtorch refused an operation.
     #[error(transparent)]
     Torch(#[from] tch::TchError),

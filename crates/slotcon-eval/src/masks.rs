@@ -1,11 +1,11 @@
 //! Label maps as files: index PNGs with a palette, and overlays on the picture.
 
-use std::io::Write;
 use std::path::Path;
 
 use slotcon_data::Picture;
 
 use crate::error::Error;
+use crate::whole::write_whole;
 
 /// Share of the colour in an overlay.
 const OPACITY: u32 = 128;
@@ -46,13 +46,9 @@ pub fn write_index_png(path: &Path, width: u32, height: u32, ids: &[u16]) -> Res
     })
 }
 
-/// Writes the picture with each id's colour over it, borders between ids in white.
-///
-/// # Errors
-/// What the file system says; nothing half-written stays.
-pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), Error> {
-    let (width, height) = (picture.width(), picture.height());
-    let row = width as usize;
+/// The picture with each id's colour over it, borders between ids in white.
+pub fn overlay(picture: &Picture, ids: &[u16]) -> Picture {
+    let row = picture.width() as usize;
     let mut rgb = picture.rgb().to_vec();
     for (i, pixel) in rgb.chunks_exact_mut(3).enumerate() {
         let right = (i + 1) % row != 0 && ids[i] != ids[i + 1];
@@ -62,40 +58,31 @@ pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), 
             *p = ((u32::from(*p) * (256 - OPACITY) + u32::from(c) * OPACITY) / 256) as u8;
         }
     }
+    Picture::new(picture.width(), picture.height(), rgb)
+}
+
+/// Writes the [`overlay`] of a picture.
+///
+/// # Errors
+/// What the file system says; nothing half-written stays.
+pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), Error> {
+    let drawn = overlay(picture, ids);
     write_png(path, |out| {
-        let mut encoder = png::Encoder::new(out, width, height);
+        let mut encoder = png::Encoder::new(out, drawn.width(), drawn.height());
         encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header()?.write_image_data(&rgb)
+        encoder.write_header()?.write_image_data(drawn.rgb())
     })
 }
 
-/// Encodes into memory, then writes.
+/// Encodes into memory, then writes whole or not at all.
 fn write_png(
     path: &Path,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), png::EncodingError>,
 ) -> Result<(), Error> {
-    let fail = |source: std::io::Error| Error::Write {
-        path: path.into(),
-        source,
-    };
     let mut bytes = Vec::new();
-    encode(&mut bytes).map_err(|e| fail(e.into()))?;
-    write_bytes(path, &bytes)
-}
-
-/// Writes beside the final place and renames.
-pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let fail = |source: std::io::Error| Error::Write {
+    encode(&mut bytes).map_err(|e| Error::Write {
         path: path.into(),
-        source,
-    };
-    let unfinished = path.with_extension("unfinished");
-    std::fs::File::create(&unfinished)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| std::fs::rename(&unfinished, path))
-        .map_err(|e| {
-            // The first error is the one that counts.
-            let _ = std::fs::remove_file(&unfinished);
-            fail(e)
-        })
+        source: e.into(),
+    })?;
+    write_whole(path, &bytes)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::masks::write_bytes;
+use crate::whole::write_whole;
 
 /// The mask of one group in a picture, in COCO's terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -122,7 +122,7 @@ pub fn write_masks(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<
         path: path.into(),
         source: e.into(),
     })?;
-    write_bytes(path, text.as_bytes())
+    write_whole(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use slotcon::checkpoint::Checkpoint;
 use slotcon::method::grouping::normalize;
-use slotcon::method::{Mode, Network, SlotCon};
+use slotcon::method::{Groups, Mode, Network, SlotCon};
 use slotcon::recipe::Recipe;
 use slotcon::run::batch::normalise;
 use slotcon_data::Picture;
@@ -96,6 +96,21 @@ impl Segmenter {
         self.model.config().prototypes as usize
     }
 
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The recipe that it was built from.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Which of the two networks it is.
+    pub fn which(&self) -> Which {
+        self.which
+    }
+
     /// The network itself.
     pub fn network(&self) -> &Network {
         match self.which {
@@ -110,11 +125,32 @@ impl Segmenter {
     /// Whatever libtorch throws.
     pub fn scores(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
-        let (height, width) = (picture.height() as usize, picture.width() as usize);
-        let pixels = normalise(picture.rgb(), height, width, self.device);
-        let groups = self.network().forward(&pixels, Mode::default())?;
+        let groups = self.groups(std::slice::from_ref(picture))?;
         let (h, w) = groups.grid;
         Ok(groups.scores.reshape([h, w, -1]))
+    }
+
+    /// Dense features `[B, N, D]`, scores `[B, N, K]` and slots `[B, K, D]` of pictures of one size.
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    ///
+    /// # Panics
+    /// When the pictures are not all of one size.
+    pub fn groups(&self, pictures: &[Picture]) -> Result<Groups, Error> {
+        let _guard = tch::no_grad_guard();
+        Ok(self.network().forward(&self.pixels(pictures), Mode::default())?)
+    }
+
+    /// Pictures of one size as the network takes them, `[B, 3, height, width]`.
+    pub(crate) fn pixels(&self, pictures: &[Picture]) -> Tensor {
+        let (width, height) = pictures.first().map_or((0, 0), |p| (p.width(), p.height()));
+        let one_size = pictures
+            .iter()
+            .all(|p| (p.width(), p.height()) == (width, height));
+        assert!(one_size, "pictures of a batch have one size");
+        let bytes: Vec<&[u8]> = pictures.iter().map(Picture::rgb).collect();
+        normalise(&bytes.concat(), height as usize, width as usize, self.device)
     }
 
     /// Dense features on the network's grid, `[h, w, D]`, each of length 1.
@@ -124,21 +160,9 @@ impl Segmenter {
     pub fn features(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
         let seen = self.seen(picture);
-        let (height, width) = (seen.height() as usize, seen.width() as usize);
-        let pixels = normalise(seen.rgb(), height, width, self.device);
-        let groups = self.network().forward(&pixels, Mode::default())?;
+        let groups = self.groups(std::slice::from_ref(seen.as_ref()))?;
         let (h, w) = groups.grid;
         Ok(normalize(&groups.features).reshape([h, w, -1]))
-    }
-
-    /// The recipe that it was built from.
-    pub fn recipe(&self) -> &Recipe {
-        &self.recipe
-    }
-
-    /// Where it computes.
-    pub fn device(&self) -> Device {
-        self.device
     }
 
     /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.

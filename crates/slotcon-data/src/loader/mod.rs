@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 pub use batch::{BadPicture, PairedBatch, PixelBuffer, ViewBatch};
 pub use config::LoaderConfig;
-pub(crate) use reader::Reader;
+pub use reader::Reader;
 pub use sample::make_pair;
 pub(crate) use sample::{SampleMaker, Stage};
 

@@ -16,7 +16,7 @@ type Answer = (Result<(), PictureError>, Vec<u8>);
 /// A read that the system never ends cannot be broken off. It is done by a thread beside; when that takes too long the
 /// thread is left behind (it ends when its read does), and the next file is read by a new one.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     dataset: Arc<Dataset>,
     patience: Duration,
     beside: Option<(Sender<Order>, Receiver<Answer>)>,
@@ -24,7 +24,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// A reader that waits for each file for `patience`; for ever where that is zero.
-    pub(crate) fn new(dataset: Arc<Dataset>, patience: Duration) -> Self {
+    pub fn new(dataset: Arc<Dataset>, patience: Duration) -> Self {
         Self {
             dataset,
             patience,
@@ -32,12 +32,16 @@ impl Reader {
         }
     }
 
-    pub(crate) fn dataset(&self) -> &Dataset {
+    /// The data set.
+    pub fn dataset(&self) -> &Dataset {
         &self.dataset
     }
 
     /// Reads picture `index` into `bytes`.
-    pub(crate) fn read(&mut self, index: usize, bytes: &mut Vec<u8>) -> Result<(), PictureError> {
+    ///
+    /// # Errors
+    /// When it cannot be read, or not in time.
+    pub fn read(&mut self, index: usize, bytes: &mut Vec<u8>) -> Result<(), PictureError> {
         if self.patience.is_zero() {
             return self.dataset.read(index, bytes);
         }

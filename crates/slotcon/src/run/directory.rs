@@ -34,6 +34,16 @@ impl RunDirectory {
         self.root.join("metrics.jsonl")
     }
 
+    /// Where and with what it was made, a line a start.
+    pub fn environment(&self) -> PathBuf {
+        self.root.join("environment.jsonl")
+    }
+
+    /// Curves, health, samples: one page.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
     /// What was said.
     pub fn log(&self) -> PathBuf {
         self.root.join("log.txt")
@@ -106,7 +116,8 @@ impl RunDirectory {
             self.recipe(),
             self.metrics(),
             self.log(),
-            self.root.join("report.html"),
+            self.environment(),
+            self.report(),
         ];
         files.extend(self.list(&self.root, |name| name.starts_with("events.out.tfevents."))?);
         let checkpoints = self.checkpoints();

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod crew;
 pub mod device;
 pub mod directory;
+pub mod environment;
 pub mod feed;
 mod guard;
 pub mod health;

@@ -10,6 +10,7 @@ use slotcon_data::Dataset;
 use super::crew::{Crew, Launch};
 use super::device;
 use super::directory::RunDirectory;
+use super::environment::Session;
 use super::log::LogFile;
 use super::metrics::{Metrics, MetricsFile};
 use super::observer::{Level, Observer, Observers};
@@ -175,6 +176,20 @@ fn as_one_of(crew: &mut Crew, own: Option<Recipe>, options: &Options) -> Result<
     }
     directory.create()?;
     directory.write_recipe(&trainer.recipe)?;
+    let Progress {
+        step,
+        total_steps,
+        pictures,
+        ..
+    } = trainer.progress;
+    Session::now(device, &options.data, pictures, step, total_steps).append(&directory.environment())?;
+    let Progress {
+        step,
+        total_steps,
+        pictures,
+        ..
+    } = trainer.progress;
+    Session::now(device, &options.data, pictures, step, total_steps).append(&directory.environment())?;
     let mut observers = Observers::default();
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), trainer.progress.step)?);

@@ -1,0 +1,113 @@
+//! `slotcon embed`: features of a folder for other programs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use slotcon::run::device;
+use slotcon_data::Layout;
+use slotcon_eval::embed::{self, Config, Number, What};
+use slotcon_eval::{Pictures, Segmenter, Sight, Which};
+
+use crate::watch::Bar;
+
+/// Write what the network makes of a folder of pictures to a file, one row a picture, in memory that does not grow with the
+/// folder. Pictures are resized and cut to the central square.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Checkpoint of a run.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// Folder of pictures, searched with all its subfolders; several are taken together.
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// FILE.safetensors, with the file names as JSON lines in its tensor `names`; or FILE.npy, with FILE.names.jsonl
+    /// beside it.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// dense: the projector's output at every place; slots: the mean feature of each prototype's group, and which of them
+    /// count; global: the backbone's output averaged over the picture.
+    #[arg(long, value_enum, default_value_t = Kind::Dense)]
+    what: Kind,
+    /// float32, or float16 for half the size.
+    #[arg(long, value_enum, default_value_t = Dtype::Float32)]
+    dtype: Dtype,
+    /// Side of the square that the network sees.
+    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
+    side: u32,
+    /// Pictures that pass the network at a time.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// Take no more than N pictures, evenly spread over the folder.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Use the network trained by gradient instead of its moving average.
+    #[arg(long)]
+    student: bool,
+    /// Turn pictures as their EXIF orientation says.
+    #[arg(long)]
+    exif_orientation: bool,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Dense,
+    Slots,
+    Global,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Dtype {
+    Float32,
+    Float16,
+}
+
+/// Runs the subcommand. A picture that cannot be used is named and leaves no row; the exit status tells.
+///
+/// # Errors
+/// A checkpoint, folder or output file that cannot be used; no picture that can.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let which = if args.student {
+        Which::Student
+    } else {
+        Which::Teacher
+    };
+    let segmenter = Segmenter::open(&args.checkpoint, which, device::parse(&args.device)?)?;
+    let sight = Sight {
+        side: args.side,
+        square: true,
+        exif_orientation: args.exif_orientation,
+        ..Sight::default()
+    };
+    let pictures = Pictures::open(&args.data, Layout::Folder, sight, args.limit.map(|n| n as usize))?;
+    let config = Config {
+        what: match args.what {
+            Kind::Dense => What::Dense,
+            Kind::Slots => What::Slots,
+            Kind::Global => What::Global,
+        },
+        number: match args.dtype {
+            Dtype::Float32 => Number::F32,
+            Dtype::Float16 => Number::F16,
+        },
+        batch: usize::from(args.batch),
+        source: args.checkpoint.display().to_string(),
+    };
+    let mut bar = Bar::default();
+    let written = embed::write(&args.out, &segmenter, &pictures, &config, &mut bar)?;
+    bar.finish();
+    eprintln!(
+        "{} {:?} in {}; {} pictures could not be used",
+        config.what.name(),
+        written.shape,
+        args.out.display(),
+        written.bad
+    );
+    Ok(if written.bad == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

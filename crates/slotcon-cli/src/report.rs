@@ -1,0 +1,68 @@
+//! `slotcon report`: a run on one page; and the same after every run.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use slotcon::run::{RunDirectory, device};
+use slotcon_eval::report::{self, Options};
+
+/// Write RUN/report.html: health with advice, segments, prototypes, curves, what went wrong, environment and recipe of a run,
+/// on one page that needs no network. `slotcon pretrain` does so by itself when it ends; this does it again, of a run that
+/// still goes on as well.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run directory.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Where to put the page [default: RUN/report.html].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Folder of pictures to show, if not those that the run learns from; several are taken together.
+    #[arg(long, value_name = "DIR")]
+    data: Option<Vec<PathBuf>>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A folder that holds no run; a page that cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let directory = RunDirectory::at(&args.run);
+    if !directory.recipe().exists() {
+        bail!(
+            "{}: is no run directory, there is no recipe.toml in it",
+            args.run.display()
+        );
+    }
+    let options = Options {
+        data: args.data.clone(),
+        device: device::parse(&args.device)?,
+    };
+    let path = args.out.clone().unwrap_or_else(|| directory.report());
+    report::write(&directory, &path, &options)?;
+    eprintln!("report: {}", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the report of a run that has just ended. Whatever goes wrong is said and does not change how the run ended.
+pub fn after_run(out: &Path, asked_device: &str) {
+    let directory = RunDirectory::at(out);
+    eprintln!("writing the report ...");
+    // A refusal of libtorch may reach us as a panic; it has been said by then.
+    let written = std::panic::catch_unwind(|| -> anyhow::Result<()> {
+        let options = Options {
+            data: None,
+            device: device::parse(asked_device)?,
+        };
+        Ok(report::write(&directory, &directory.report(), &options)?)
+    });
+    match written {
+        Ok(Ok(())) => eprintln!("report: {}", directory.report().display()),
+        Ok(Err(error)) => eprintln!("warning: no report was written: {error:#}"),
+        Err(_) => eprintln!("warning: no report was written"),
+    }
+}

@@ -1,0 +1,114 @@
+//! `slotcon slots`: what each prototype stands for.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use slotcon::run::device;
+use slotcon_data::Layout;
+use slotcon_eval::gallery::{self, Config};
+use slotcon_eval::whole::WholeFile;
+use slotcon_eval::{Pictures, Segmenter, Sight, Which};
+
+use crate::watch::Bar;
+
+/// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
+/// mean cosine similarity of the places where the prototype wins, as in the official gallery.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Checkpoint of a run.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// Folder of pictures, searched with all its subfolders; several are taken together.
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// Where to put the gallery. FILE.html is one page that needs no network: search, zoom, and the most similar places
+    /// elsewhere at a click. FILE.png is one picture.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Pictures a prototype.
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    top: u16,
+    /// These prototypes only, e.g. 3,17,40. Without it: all that win somewhere, at most 256, the largest first.
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    prototypes: Option<Vec<usize>>,
+    /// Look at no more than N pictures, evenly spread over the folder.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Short side at which the network sees a picture.
+    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
+    side: u32,
+    /// Cut out the central square first, as the official gallery does.
+    #[arg(long)]
+    square: bool,
+    /// Use the network trained by gradient instead of its moving average.
+    #[arg(long)]
+    student: bool,
+    /// Turn pictures as their EXIF orientation says.
+    #[arg(long)]
+    exif_orientation: bool,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+}
+
+/// Runs the subcommand. A picture that cannot be used is named and passed over; the exit status tells.
+///
+/// # Errors
+/// A checkpoint, folder or output file that cannot be used; no picture that can.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let html = match args.out.extension().and_then(|e| e.to_str()) {
+        Some("html" | "htm") => true,
+        Some("png") => false,
+        _ => bail!(
+            "{}: name the gallery with the ending .html (a page) or .png (a picture)",
+            args.out.display()
+        ),
+    };
+    let which = if args.student {
+        Which::Student
+    } else {
+        Which::Teacher
+    };
+    let segmenter = Segmenter::open(&args.checkpoint, which, device::parse(&args.device)?)?;
+    let sight = Sight {
+        side: args.side,
+        square: args.square,
+        exif_orientation: args.exif_orientation,
+        ..Sight::default()
+    };
+    let limit = args.limit.map(|n| n as usize);
+    let pictures = Pictures::open(&args.data, Layout::Folder, sight, limit)?;
+    let config = Config {
+        top: usize::from(args.top),
+        prototypes: args.prototypes.clone(),
+        ..Config::default()
+    };
+    // A place that cannot be written is said now, not after all pictures have been looked at.
+    drop(WholeFile::begin(&args.out)?);
+    let mut bar = Bar::default();
+    let survey = gallery::survey(&segmenter, &pictures, &config, &mut bar)?;
+    if html {
+        let source = args.checkpoint.display().to_string();
+        gallery::write_html(
+            &args.out, &source, &segmenter, &pictures, &survey, &config, &mut bar,
+        )?;
+    } else {
+        gallery::write_png(&args.out, &segmenter, &pictures, &survey, config.top, &mut bar)?;
+    }
+    bar.finish();
+    eprintln!(
+        "{} prototypes, {} of them win somewhere in {} pictures; {} are shown in {}; {} pictures could not be used",
+        survey.ranking.prototypes(),
+        survey.ranking.by_size().len(),
+        survey.ranking.looked_at(),
+        survey.shown.len(),
+        args.out.display(),
+        survey.bad_count
+    );
+    Ok(if survey.bad_count == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

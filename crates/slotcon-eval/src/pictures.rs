@@ -1,0 +1,241 @@
+//! The pictures of a folder, one after the other, in the size in which the network sees them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use slotcon_data::loader::Reader;
+use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
+use slotcon_data::resize::{resize_short_side, resize_short_side_center_crop};
+use slotcon_data::{Dataset, Layout, Picture, PictureError};
+
+use crate::error::Error;
+
+/// How a picture is brought to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// Length of the short side in pixels.
+    pub side: u32,
+    /// Cut out the central square.
+    pub square: bool,
+    /// Turn the picture as its EXIF orientation says.
+    pub exif_orientation: bool,
+    /// How long to wait for a file; for ever if zero.
+    pub patience: Duration,
+}
+
+impl Default for Sight {
+    fn default() -> Self {
+        Self {
+            side: 320,
+            square: false,
+            exif_orientation: false,
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A picture as the network sees it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Its number in the folder's list.
+    pub index: usize,
+    /// The resized pixels.
+    pub picture: Picture,
+    /// Width and height in the file.
+    pub original: (u32, u32),
+}
+
+/// Told how the work goes on; the default is not to care.
+pub trait Watch {
+    /// A pass over `total` pictures begins.
+    fn begin(&mut self, _what: &str, _total: usize) {}
+
+    /// One more picture was dealt with.
+    fn done(&mut self) {}
+
+    /// A picture cannot be used; the work goes on without it.
+    fn bad(&mut self, _path: &Path, _reason: &str) {}
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Watch for Silent {}
+
+/// Pictures decoded at a time: enough to keep all cores busy, few enough to fit into memory.
+const CHUNK: usize = 16;
+
+/// The pictures below some folders, seen in one way.
+#[derive(Debug)]
+pub struct Pictures {
+    data: Arc<Dataset>,
+    roots: Vec<PathBuf>,
+    /// Numbers in the data set of those that are looked at.
+    chosen: Vec<usize>,
+    sight: Sight,
+}
+
+impl Pictures {
+    /// All pictures of `roots`, or `limit` of them, evenly spread over the list.
+    ///
+    /// # Errors
+    /// A folder that is missing, of another layout, or holds no picture.
+    pub fn open(
+        roots: &[PathBuf],
+        layout: Layout,
+        sight: Sight,
+        limit: Option<usize>,
+    ) -> Result<Self, Error> {
+        let data = Arc::new(Dataset::open(roots, layout)?);
+        let (all, count) = (data.len(), limit.unwrap_or(data.len()).min(data.len()));
+        let chosen = (0..count)
+            .map(|i| (i as u128 * all as u128 / count.max(1) as u128) as usize)
+            .collect();
+        Ok(Self {
+            data,
+            roots: roots.to_vec(),
+            chosen,
+            sight,
+        })
+    }
+
+    /// Numbers of the pictures that are looked at, ascending.
+    pub fn chosen(&self) -> &[usize] {
+        &self.chosen
+    }
+
+    /// How many there are in all.
+    pub fn in_all(&self) -> usize {
+        self.data.len()
+    }
+
+    /// How they are seen.
+    pub fn sight(&self) -> Sight {
+        self.sight
+    }
+
+    /// Path of picture `index` below its folder; whole where it is in none.
+    pub fn name(&self, index: usize) -> String {
+        let path = self.data.path(index);
+        let below = self.roots.iter().find_map(|root| path.strip_prefix(root).ok());
+        below.unwrap_or(&path).to_string_lossy().into_owned()
+    }
+
+    /// Reads, decodes and resizes picture `index`.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn load(&self, index: usize) -> Result<Seen, PictureError> {
+        let mut bytes = Vec::new();
+        Reader::new(Arc::clone(&self.data), self.sight.patience).read(index, &mut bytes)?;
+        let options = DecodeOptions {
+            exif_orientation: self.sight.exif_orientation,
+            ..DecodeOptions::default()
+        };
+        let whole = decode_rgb_bytes(&bytes, &options)?;
+        let original = (whole.width(), whole.height());
+        let picture = if self.sight.square {
+            resize_short_side_center_crop(&whole, self.sight.side)
+        } else {
+            resize_short_side(&whole, self.sight.side)
+        };
+        Ok(Seen {
+            index,
+            picture,
+            original,
+        })
+    }
+
+    /// Hands over `indices` in their order, decoded on all cores, a few at a time. What cannot be used is told to `watch`
+    /// and left out.
+    ///
+    /// # Errors
+    /// The first error of `take`.
+    pub fn each(
+        &self,
+        indices: &[usize],
+        watch: &mut dyn Watch,
+        mut take: impl FnMut(Seen) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for chunk in indices.chunks(CHUNK) {
+            let loaded: Vec<_> = chunk.par_iter().map(|&index| (index, self.load(index))).collect();
+            for (index, seen) in loaded {
+                match seen {
+                    Ok(seen) => take(seen)?,
+                    Err(reason) => watch.bad(&self.data.path(index), &reason.to_string()),
+                }
+                watch.done();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_spreads_over_the_whole_list() {
+        let folder = tempfile::tempdir().unwrap();
+        slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 10, 1, 64).unwrap();
+        let root = folder.path().join("scenes/images/train");
+        let open = |limit| {
+            Pictures::open(
+                std::slice::from_ref(&root),
+                Layout::Folder,
+                Sight::default(),
+                limit,
+            )
+            .unwrap()
+        };
+        assert_eq!(open(Some(4)).chosen(), [0, 2, 5, 7]);
+        assert_eq!(open(Some(99)).chosen().len(), 10);
+        assert_eq!(open(None).chosen(), (0..10).collect::<Vec<_>>());
+        assert_eq!(open(None).name(3), "000003.png");
+    }
+
+    #[test]
+    fn a_bad_picture_is_told_and_left_out() {
+        #[derive(Default)]
+        struct Told(Vec<String>, usize);
+        impl Watch for Told {
+            fn done(&mut self) {
+                self.1 += 1;
+            }
+            fn bad(&mut self, path: &Path, reason: &str) {
+                self.0.push(format!("{}: {reason}", path.display()));
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 3, 1, 64).unwrap();
+        let root = folder.path().join("scenes/images/train");
+        std::fs::write(root.join("000001.png"), "no picture").unwrap();
+        let sight = Sight {
+            side: 16,
+            square: true,
+            ..Sight::default()
+        };
+        let pictures = Pictures::open(&[root], Layout::Folder, sight, None).unwrap();
+        let (mut told, mut seen) = (Told::default(), Vec::new());
+        pictures
+            .each(pictures.chosen(), &mut told, |s| {
+                assert_eq!(
+                    (s.picture.width(), s.picture.height(), s.original),
+                    (16, 16, (64, 64))
+                );
+                seen.push(s.index);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((seen, told.1), (vec![0, 2], 3));
+        assert!(
+            told.0.len() == 1 && told.0[0].contains("000001.png"),
+            "{:?}",
+            told.0
+        );
+    }
+}
