@@ -203,15 +203,16 @@ impl SlotCon {
         let [a, b] = views;
         let mode = Mode { train: true, half };
         let clock = Rc::clone(&self.clock);
-        let student = {
-            let parts = ["student_forward", "heads", "grouping"];
-            let groups = |view: &View| self.student.forward_timed(&view.crops, mode, &clock, parts);
-            [groups(a)?, groups(b)?]
-        };
+        // The teacher first: what it needs on its way is free again when the student begins to keep its graph.
         let teacher = {
             let _guard = tch::no_grad_guard();
             let parts = ["teacher_forward", "heads", "grouping"];
             let groups = |view: &View| self.teacher.forward_timed(&view.crops, mode, &clock, parts);
+            [groups(a)?, groups(b)?]
+        };
+        let student = {
+            let parts = ["student_forward", "heads", "grouping"];
+            let groups = |view: &View| self.student.forward_timed(&view.crops, mode, &clock, parts);
             [groups(a)?, groups(b)?]
         };
         clock.time("losses", || self.compare(views, student, teacher, mode))
