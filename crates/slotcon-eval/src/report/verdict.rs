@@ -55,8 +55,8 @@ pub fn normal(key: &str, prototypes: i64) -> Option<(f64, f64)> {
         // Few prototypes all show up in a batch; of thousands only some can.
         "groups.in_use" => (if prototypes <= 64 { 0.7 } else { 0.2 }, 1.0),
         "groups.balance" => (0.8, 1.0),
-        "groups.uncertainty" => (0.3, 0.8),
-        "groups.agreement" => (0.4, 0.8),
+        "groups.uncertainty" => (0.05, 0.8),
+        "groups.agreement" => (0.4, 0.95),
         _ => return None,
     })
 }
@@ -132,9 +132,9 @@ fn verdict(name: &'static str, state: State, found: String, advice: &'static str
 
 fn grouping(record: &Record) -> Option<Verdict> {
     let value = record.curve("groups.uncertainty").recent()?;
-    let found = format!("uncertainty {value:.2}, normal 0.3 to 0.8 (0: every place is sure of its group)");
+    let found = format!("uncertainty {value:.2}, normal 0.05 to 0.8 (0: every place is sure of its group)");
     let (state, advice) = match value {
-        v if v < 0.3 => (State::Watch, SURE),
+        v if v < 0.05 => (State::Watch, SURE),
         v => (rising(v, 0.8, 0.9), NO_GROUPS),
     };
     Some(verdict("Groups have formed", state, found, advice))
