@@ -183,13 +183,6 @@ fn as_one_of(crew: &mut Crew, own: Option<Recipe>, options: &Options) -> Result<
         ..
     } = trainer.progress;
     Session::now(device, &options.data, pictures, step, total_steps).append(&directory.environment())?;
-    let Progress {
-        step,
-        total_steps,
-        pictures,
-        ..
-    } = trainer.progress;
-    Session::now(device, &options.data, pictures, step, total_steps).append(&directory.environment())?;
     let mut observers = Observers::default();
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), trainer.progress.step)?);
