@@ -99,7 +99,8 @@ pub fn by_mouse(browser: &mut Browser, pages: &Pages) {
 
     browser.eval("document.getElementById('close').click()");
     assert_eq!(browser.eval(OPEN), false);
-    assert_eq!(browser.eval("location.hash"), "");
+    // The event that clears the address comes a moment after.
+    browser.wait_for("location.hash === ''");
     for style in ["tint", "all", "none"] {
         browser.eval(&format!(
             "(() => {{ const style = document.getElementById('style'); style.value = '{style}'; \
