@@ -3,20 +3,19 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slotcon::run::device;
 use slotcon_data::Layout;
 use slotcon_eval::embed::{self, Config, Number, What};
-use slotcon_eval::{Pictures, Segmenter, Sight, Which};
+use slotcon_eval::{Pictures, Sight};
 
+use crate::network::{NetworkArgs, exit};
 use crate::watch::Bar;
 
 /// Write what the network makes of a folder of pictures to a file, one row a picture, in memory that does not grow with the
 /// folder. Pictures are resized and cut to the central square.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Folder of pictures, searched with all its subfolders; several are taken together.
     #[arg(long, value_name = "DIR", required = true)]
     data: Vec<PathBuf>,
@@ -40,15 +39,9 @@ pub struct Args {
     /// Take no more than N pictures, evenly spread over the folder.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Use the network trained by gradient instead of its moving average.
-    #[arg(long)]
-    student: bool,
     /// Turn pictures as their EXIF orientation says.
     #[arg(long)]
     exif_orientation: bool,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -69,12 +62,7 @@ enum Dtype {
 /// # Errors
 /// A checkpoint, folder or output file that cannot be used; no picture that can.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let which = if args.student {
-        Which::Student
-    } else {
-        Which::Teacher
-    };
-    let segmenter = Segmenter::open(&args.checkpoint, which, device::parse(&args.device)?)?;
+    let segmenter = args.network.open()?;
     let sight = Sight {
         side: args.side,
         square: true,
@@ -93,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Dtype::Float16 => Number::F16,
         },
         batch: usize::from(args.batch),
-        source: args.checkpoint.display().to_string(),
+        source: args.network.checkpoint.display().to_string(),
     };
     let mut bar = Bar::default();
     let written = embed::write(&args.out, &segmenter, &pictures, &config, &mut bar)?;
@@ -105,9 +93,5 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.out.display(),
         written.bad
     );
-    Ok(if written.bad == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit(written.bad))
 }

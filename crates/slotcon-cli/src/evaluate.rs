@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
-use slotcon::run::device;
 use slotcon_eval::baselines::PixelFeatures;
 use slotcon_eval::{
-    Classes, LabelLayout, Measured, NameList, Part, Protocol, Segmenter, Spread, TestSet, Which, pairs,
+    Classes, LabelLayout, Measured, NameList, Part, Protocol, Segmenter, Spread, TestSet, pairs,
 };
+
+use crate::network::NetworkArgs;
 
 /// Measure a checkpoint.
 #[derive(Debug, clap::Args)]
@@ -28,9 +29,8 @@ enum What {
 /// and pixel accuracy.
 #[derive(Debug, clap::Args)]
 struct ClustersArgs {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Folder of pictures.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
@@ -66,16 +66,10 @@ struct ClustersArgs {
     /// deviation.
     #[arg(long, default_value_t = 0, value_name = "SEEDS")]
     kmeans: u64,
-    /// Use the network trained by gradient instead of its moving average.
-    #[arg(long)]
-    student: bool,
     /// Also measure the untrained network, k-means of the pixels' colours and of their colours and places, and one segment
     /// for everything.
     #[arg(long)]
     baselines: bool,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
     /// One JSON object as the last line of standard output.
     #[arg(long)]
     json: bool,
@@ -92,13 +86,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
-    let device = device::parse(&args.device)?;
-    let which = if args.student {
-        Which::Student
-    } else {
-        Which::Teacher
-    };
-    let mut segmenter = Segmenter::open(&args.checkpoint, which, device)?;
+    let mut segmenter = args.network.open()?;
     if let Some(side) = args.network_side {
         segmenter = segmenter.seeing_at(side);
     }

@@ -7,6 +7,7 @@ mod evaluate;
 mod export;
 mod import;
 mod inspect;
+mod network;
 mod pretrain;
 mod ranks;
 mod report;

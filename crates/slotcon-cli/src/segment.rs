@@ -4,21 +4,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
-use slotcon::run::device;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Dataset, Layout};
-use slotcon_eval::{Segmenter, Which, masks, rle};
+use slotcon_eval::{Watch, masks, rle};
+
+use crate::network::{NetworkArgs, exit};
+use crate::watch::Bar;
 
 /// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
 /// number at every pixel) and OUT/NAME.overlay.png to look at, both in the picture's own size; with --masks also
 /// OUT/NAME.masks.json, one mask a group as COCO's RLE.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -34,15 +34,9 @@ pub struct Args {
     /// compressed RLE (pycocotools.mask.decode).
     #[arg(long)]
     masks: bool,
-    /// Use the network trained by gradient instead of its moving average.
-    #[arg(long)]
-    student: bool,
     /// Turn pictures as their EXIF orientation says.
     #[arg(long)]
     exif_orientation: bool,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
     /// Pictures, or folders of pictures.
     #[arg(required = true, value_name = "PICTURE|DIR")]
     pictures: Vec<PathBuf>,
@@ -53,17 +47,10 @@ pub struct Args {
 /// # Errors
 /// A checkpoint that cannot be used, a folder that cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let which = if args.student {
-        Which::Student
-    } else {
-        Which::Teacher
-    };
-    let segmenter = Segmenter::open(&args.checkpoint, which, device::parse(&args.device)?)?;
+    let segmenter = args.network.open()?;
     let work = list(&args.pictures)?;
-    let bar = ProgressBar::new(work.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} pictures, {eta} left") {
-        bar.set_style(style);
-    }
+    let mut bar = Bar::default();
+    bar.begin("segmenting", work.len());
     let mut failed = 0usize;
     for (path, name) in &work {
         let options = DecodeOptions {
@@ -94,22 +81,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
             Err(reason) => {
                 failed += 1;
-                bar.suspend(|| eprintln!("warning: {}: {reason}", path.display()));
+                bar.bad(path, &reason.to_string());
             }
         }
-        bar.inc(1);
+        bar.done();
     }
-    bar.finish_and_clear();
+    bar.finish();
     let done = work.len() - failed;
     eprintln!(
         "{done} pictures cut into groups, in {}; {failed} could not be used",
         args.out.display()
     );
-    Ok(if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit(failed))
 }
 
 /// Every picture with the name of its results: the file name, below the folder that was given.

@@ -4,21 +4,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use slotcon::run::device;
 use slotcon_data::Layout;
 use slotcon_eval::gallery::{self, Config};
 use slotcon_eval::whole::WholeFile;
-use slotcon_eval::{Pictures, Segmenter, Sight, Which};
+use slotcon_eval::{Pictures, Sight};
 
+use crate::network::{NetworkArgs, exit};
 use crate::watch::Bar;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
 /// mean cosine similarity of the places where the prototype wins, as in the official gallery.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Folder of pictures, searched with all its subfolders; several are taken together.
     #[arg(long, value_name = "DIR", required = true)]
     data: Vec<PathBuf>,
@@ -41,15 +40,9 @@ pub struct Args {
     /// Cut out the central square first, as the official gallery does.
     #[arg(long)]
     square: bool,
-    /// Use the network trained by gradient instead of its moving average.
-    #[arg(long)]
-    student: bool,
     /// Turn pictures as their EXIF orientation says.
     #[arg(long)]
     exif_orientation: bool,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
 }
 
 /// Runs the subcommand. A picture that cannot be used is named and passed over; the exit status tells.
@@ -65,12 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.out.display()
         ),
     };
-    let which = if args.student {
-        Which::Student
-    } else {
-        Which::Teacher
-    };
-    let segmenter = Segmenter::open(&args.checkpoint, which, device::parse(&args.device)?)?;
+    let segmenter = args.network.open()?;
     let sight = Sight {
         side: args.side,
         square: args.square,
@@ -89,7 +77,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut bar = Bar::default();
     let survey = gallery::survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {
-        let source = args.checkpoint.display().to_string();
+        let source = args.network.checkpoint.display().to_string();
         gallery::write_html(
             &args.out, &source, &segmenter, &pictures, &survey, &config, &mut bar,
         )?;
@@ -106,9 +94,5 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.out.display(),
         survey.bad_count
     );
-    Ok(if survey.bad_count == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit(survey.bad_count))
 }
