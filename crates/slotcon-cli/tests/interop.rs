@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use slotcon::checkpoint::{self, LossScaleState, Progress};
+use slotcon::checkpoint::{self, Progress};
 use slotcon::method::{Mode, SlotCon};
 use slotcon::optim::Optimizer;
 use slotcon::recipe::Recipe;
@@ -90,12 +90,7 @@ fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
     let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
     let progress = Progress {
         step: 10,
-        total_steps: 100,
-        steps_per_epoch: 10,
-        pictures: 5120,
-        loss_scale: LossScaleState::OFF,
-        skipped: 0,
-        bad_pictures: 0,
+        ..Progress::new(100, 10, 5120)
     };
     checkpoint::save(path, model, &optimizer, recipe, &progress).unwrap();
 }

@@ -1,10 +1,10 @@
 //! Files that are written whole or not at all.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use slotcon::whole::unfinished;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::Error;
@@ -39,12 +39,7 @@ impl WholeFile {
         if path.is_dir() {
             return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory));
         }
-        // The parent of a bare name is the empty path, which is no folder.
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        tempfile::Builder::new()
-            .prefix(".unfinished-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder.unwrap_or(Path::new(".")))
+        unfinished(path)
     }
 
     /// Where bytes go.

@@ -10,5 +10,6 @@ pub mod recipe;
 pub mod run;
 pub mod schedule;
 pub mod weights;
+pub mod whole;
 
 pub use error::Error;

@@ -59,6 +59,21 @@ pub struct Progress {
     pub bad_pictures: u64,
 }
 
+impl Progress {
+    /// Of a run that has not begun.
+    pub fn new(total_steps: u64, steps_per_epoch: u64, pictures: u64) -> Self {
+        Self {
+            step: 0,
+            total_steps,
+            steps_per_epoch,
+            pictures,
+            loss_scale: LossScaleState::OFF,
+            skipped: 0,
+            bad_pictures: 0,
+        }
+    }
+}
+
 /// What dynamic loss scaling has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LossScaleState {

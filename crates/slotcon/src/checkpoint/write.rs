@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
 use std::path::Path;
 
 use safetensors::Dtype;
@@ -14,6 +13,7 @@ use super::{CheckpointError, FORMAT_VERSION, HEADER, Header, MODEL, MOMENTUM, Pr
 use crate::method::SlotCon;
 use crate::optim::Optimizer;
 use crate::recipe::Recipe;
+use crate::whole;
 
 /// A tensor whose bytes are fetched when they are written, one at a time.
 struct Lazy {
@@ -145,23 +145,15 @@ pub(crate) fn write_whole(
         path: path.into(),
         source,
     };
-    // The parent of a bare name is the empty path, which is no folder.
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
     // Dropped on any error, which removes it.
-    let unfinished = tempfile::Builder::new()
-        .prefix(".unfinished-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(io)?
-        .into_temp_path();
+    let unfinished = whole::unfinished(path).map_err(io)?.into_temp_path();
     write(&unfinished)?;
     File::open(&unfinished).and_then(|f| f.sync_all()).map_err(io)?;
     unfinished.persist(path).map_err(|e| io(e.error))?;
     // The rename itself is only safe once the folder is on the disk.
-    File::open(folder).and_then(|f| f.sync_all()).map_err(io)
+    File::open(whole::folder(path))
+        .and_then(|f| f.sync_all())
+        .map_err(io)
 }
 
 /// Elements of a tensor in row-major order, little-endian.

@@ -86,15 +86,7 @@ impl<'a> Trainer<'a> {
                 });
             }
             Some(progress) => progress,
-            None => Progress {
-                step: 0,
-                total_steps: plan.total,
-                steps_per_epoch,
-                pictures,
-                loss_scale: LossScaleState::OFF,
-                skipped: 0,
-                bad_pictures: 0,
-            },
+            None => Progress::new(plan.total, steps_per_epoch, pictures),
         };
         let learner = Learner::new(&recipe, device, crew.ranks(), loss_scale)?;
         let scalar = || Tensor::zeros([0i64; 0], (Kind::Float, device));

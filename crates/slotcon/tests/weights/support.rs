@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use slotcon::checkpoint::{self, LossScaleState, Progress};
+use slotcon::checkpoint::{self, Progress};
 use slotcon::method::SlotCon;
 use slotcon::optim::Optimizer;
 use slotcon::recipe::Recipe;
@@ -68,12 +68,7 @@ pub fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
     let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
     let progress = Progress {
         step: 30,
-        total_steps: 300,
-        steps_per_epoch: 10,
-        pictures: 5120,
-        loss_scale: LossScaleState::OFF,
-        skipped: 0,
-        bad_pictures: 0,
+        ..Progress::new(300, 10, 5120)
     };
     checkpoint::save(path, model, &optimizer, recipe, &progress).unwrap();
 }
