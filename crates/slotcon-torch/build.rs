@@ -27,6 +27,7 @@ fn main() {
         .files([
             "cpp/autocast.cpp",
             "cpp/group.cpp",
+            "cpp/linear.cpp",
             "cpp/memory.cpp",
             "cpp/multi_tensor.cpp",
             "cpp/reducer.cpp",

@@ -51,7 +51,7 @@ impl Mlp {
     /// `[N, input]` to `[N, output]`; the batch statistics are over the N rows of all ranks.
     ///
     /// # Errors
-    /// A rank that is gone.
+    /// Another number of features, a rank that is gone.
     pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
         self.chain(x, |norm, x| norm.forward(x, train))
     }
@@ -59,7 +59,7 @@ impl Mlp {
     /// In training mode over the rows that `weights` `[N]` (1 or 0) selects; see [`BatchNorm::forward_selected`].
     ///
     /// # Errors
-    /// A rank that is gone.
+    /// Another number of features, a rank that is gone.
     pub fn forward_selected(&self, x: &Tensor, weights: &Tensor) -> Result<Tensor, Error> {
         self.chain(x, |norm, x| norm.forward_selected(x, weights))
     }
@@ -71,8 +71,8 @@ impl Mlp {
     ) -> Result<Tensor, Error> {
         let mut x = x.shallow_clone();
         for (linear, norm) in self.linear.iter().zip(&self.norm) {
-            x = normalise(norm, &linear.forward(&x))?.gelu("none");
+            x = normalise(norm, &linear.forward(&x)?)?.gelu("none");
         }
-        Ok(self.linear[2].forward(&x))
+        self.linear[2].forward(&x)
     }
 }

@@ -195,9 +195,11 @@ impl Linear {
         }
     }
 
-    /// `[..., input]` to `[..., output]`.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        let weight = self.weight.flatten(1, -1);
-        x.linear(&weight, Some(&self.bias))
+    /// `[N, input]` to `[N, output]`.
+    ///
+    /// # Errors
+    /// Another number of input features.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
+        slotcon_torch::linear(x, &self.weight.flatten(1, -1), &self.bias)
     }
 }

@@ -1,4 +1,6 @@
-//! The bridge to the C++ of this crate; C++ exceptions become `Err`.
+//! The bridge to the C++ of this crate; C++ exceptions become `Err`, and tensors cross it by their addresses.
+
+use tch::Tensor;
 
 #[cxx::bridge(namespace = "slotcon")]
 #[allow(missing_docs)]
@@ -17,6 +19,9 @@ pub(crate) mod bridge {
         include!("autocast.h");
         fn autocast_enter(cuda: bool, dtype: i8) -> Result<()>;
         fn autocast_exit(cuda: bool) -> Result<()>;
+
+        include!("linear.h");
+        fn linear(x: usize, weight: usize, bias: usize) -> Result<usize>;
 
         include!("memory.h");
         fn peak_bytes(device: i8) -> Result<i64>;
@@ -94,4 +99,16 @@ pub(crate) mod bridge {
         fn pin(bytes: &[u8]) -> Result<()>;
         fn unpin(bytes: &[u8]) -> Result<()>;
     }
+}
+
+/// Where C++ finds a tensor; whoever passes it on keeps the tensor alive.
+pub(crate) fn address(tensor: &Tensor) -> usize {
+    tensor.as_ptr() as usize
+}
+
+/// The tensor that C++ handed over.
+#[allow(unsafe_code)]
+pub(crate) fn owned(address: usize) -> Tensor {
+    // SAFETY: `hand_over` made it by `new at::Tensor`, and nobody else has it.
+    unsafe { Tensor::from_ptr(address as *mut _) }
 }

@@ -1,5 +1,6 @@
 //! What libtorch has and tch does not: [`autocast()`], steps over many tensors at once ([`multi_tensor`]), several
-//! processes ([`distributed`]), layouts, copies that a GPU does not wait for ([`upload`]).
+//! processes ([`distributed`]), layouts, linear layers by oneDNN ([`linear()`]), copies that a GPU does not wait for
+//! ([`upload`]).
 //!
 //! All C++ and `unsafe` of the project is in this crate.
 
@@ -9,6 +10,7 @@ pub mod distributed;
 mod error;
 mod ffi;
 mod layout;
+mod linear;
 mod memory;
 pub mod multi_tensor;
 mod process;
@@ -18,5 +20,6 @@ pub use allocator::keep_freed_memory;
 pub use autocast::autocast;
 pub use error::Error;
 pub use layout::channels_last;
+pub use linear::linear;
 pub use memory::{peak_bytes, reset_peak};
 pub use process::end_process;

@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use crate::error::Error;
-use crate::ffi::bridge;
+use crate::ffi::{address, bridge};
 
 /// How gradients become a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,10 +21,6 @@ pub struct Rule {
 
 fn addresses<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<usize> {
     tensors.into_iter().map(address).collect()
-}
-
-fn address(tensor: &Tensor) -> usize {
-    tensor.as_ptr() as usize
 }
 
 /// Writes 1 to `found` (a float scalar) if `loss` or any gradient is not finite, else 0.

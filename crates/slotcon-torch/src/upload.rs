@@ -6,7 +6,7 @@ use cxx::UniquePtr;
 use tch::{Device, Tensor};
 
 use crate::error::Error;
-use crate::ffi::bridge;
+use crate::ffi::{address, bridge};
 
 /// Copies bytes to one device: to a GPU on a stream of its own, so that neither its work nor the host waits.
 pub struct Uploader {
@@ -78,7 +78,7 @@ impl<B: Deref<Target = [u8]>> Upload<B> {
             return Ok(Tensor::from_slice(&self.bytes));
         };
         let out = Tensor::new();
-        under_way.receive(out.as_ptr() as usize)?;
+        under_way.receive(address(&out))?;
         Ok(out)
     }
 }

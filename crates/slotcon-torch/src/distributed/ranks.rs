@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use super::store::{Store, millis};
 use super::traffic::Traffic;
 use crate::error::Error;
-use crate::ffi::bridge;
+use crate::ffi::{address, bridge, owned};
 
 /// How to join the other ranks.
 #[derive(Debug, Clone)]
@@ -264,15 +264,4 @@ impl Ranks {
     pub(super) fn group(&self) -> Option<&bridge::Group> {
         self.0.as_ref().map(|m| &*m.group)
     }
-}
-
-pub(super) fn address(tensor: &Tensor) -> usize {
-    tensor.as_ptr() as usize
-}
-
-/// The tensor that C++ handed over.
-#[allow(unsafe_code)]
-fn owned(address: usize) -> Tensor {
-    // SAFETY: `hand_over` made it by `new at::Tensor`, and nobody else has it.
-    unsafe { Tensor::from_ptr(address as *mut _) }
 }

@@ -6,9 +6,9 @@ use std::fmt;
 use cxx::UniquePtr;
 use tch::Tensor;
 
-use super::ranks::{Ranks, address};
+use super::ranks::Ranks;
 use crate::error::Error;
-use crate::ffi::bridge;
+use crate::ffi::{address, bridge};
 
 /// Averages the gradients of a fixed list of parameters. Does nothing where there is one rank.
 pub struct Reducer(Option<UniquePtr<bridge::Reducer>>);

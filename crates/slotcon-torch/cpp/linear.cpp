@@ -1,0 +1,73 @@
+// Linear layers by the fastest matrix product that this libtorch carries.
+//
+// at::linear multiplies float32 on a CPU by MKL, which uses half of an AMD processor's vector width. The same library
+// carries oneDNN, but offers its products to inference only: here they get their gradients.
+#include "linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "tensors.h"
+
+namespace slotcon {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+using Product = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
+                           c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+
+// None in a libtorch that was built without oneDNN.
+const std::optional<c10::TypedOperatorHandle<Product>>& one_dnn() {
+  static const auto found = []() -> std::optional<c10::TypedOperatorHandle<Product>> {
+    auto handle = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+    if (!handle || !at::hasMKLDNN()) return std::nullopt;
+    return handle->typed<Product>();
+  }();
+  return found;
+}
+
+// a [m, k] times b [n, k] transposed, plus bias [n]; the strides of both may be those of a transposed matrix.
+at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias = {}) {
+  return one_dnn()->call(a, b, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+}
+
+struct Linear : torch::autograd::Function<Linear> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias) {
+    ctx->save_for_backward({x, weight});
+    return times_transposed(x, weight, bias);
+  }
+
+  static tensor_list backward(AutogradContext* ctx, tensor_list gradients) {
+    auto saved = ctx->get_saved_variables();
+    const auto &x = saved[0], &weight = saved[1];
+    const auto gradient = gradients[0].contiguous();
+    at::Tensor of_x, of_weight, of_bias;
+    if (ctx->needs_input_grad(0)) of_x = times_transposed(gradient, weight.t());
+    if (ctx->needs_input_grad(1)) of_weight = times_transposed(gradient.t(), x.t());
+    if (ctx->needs_input_grad(2)) of_bias = gradient.sum(0);
+    return {of_x, of_weight, of_bias};
+  }
+};
+
+bool fits(const at::Tensor& t) { return t.is_cpu() && t.scalar_type() == at::kFloat && t.numel() > 0; }
+
+}  // namespace
+
+std::size_t linear(std::size_t x_at, std::size_t weight_at, std::size_t bias_at) {
+  const auto &x = tensor(x_at), &weight = tensor(weight_at), &bias = tensor(bias_at);
+  // Autocast knows at::linear, and products in bf16 are oneDNN's already.
+  bool cast = at::autocast::is_autocast_enabled(at::kCPU);
+  bool shapes = x.dim() == 2 && weight.dim() == 2 && bias.dim() == 1 && x.size(1) == weight.size(1) &&
+                weight.size(0) == bias.size(0);
+  if (!cast && shapes && fits(x) && fits(weight) && fits(bias) && one_dnn())
+    return hand_over(Linear::apply(x, weight, bias));
+  return hand_over(at::linear(x, weight, bias));
+}
+
+}  // namespace slotcon
