@@ -1,7 +1,11 @@
 //! Linear layers by oneDNN against libtorch's own: values, gradients, and where they hand over to it.
 
+mod numbers;
+
 use slotcon_torch::{autocast, linear};
 use tch::{Device, Kind, Tensor};
+
+use numbers::numbers;
 
 const CPU: Device = Device::Cpu;
 
@@ -13,12 +17,11 @@ struct Layer {
 
 impl Layer {
     fn random(rows: i64, input: i64, output: i64, kind: Kind) -> Self {
-        tch::manual_seed(7);
-        let leaf = |shape: &[i64]| Tensor::randn(shape, (kind, CPU)).set_requires_grad(true);
+        let leaf = |shape: &[i64], name| numbers(shape, name, kind).set_requires_grad(true);
         Layer {
-            x: leaf(&[rows, input]),
-            weight: leaf(&[output, input]),
-            bias: leaf(&[output]),
+            x: leaf(&[rows, input], 1),
+            weight: leaf(&[output, input], 2),
+            bias: leaf(&[output], 3),
         }
     }
 

@@ -3,7 +3,8 @@
 use slotcon_torch::distributed::Ranks;
 use tch::{Kind, Tensor};
 
-use crate::support::{distance, numbers, on_ranks};
+use crate::numbers::numbers;
+use crate::support::{distance, on_ranks};
 
 const MOMENTUM: f64 = 0.1;
 const EPS: f64 = 1e-5;

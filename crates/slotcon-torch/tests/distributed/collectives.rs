@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use slotcon_torch::distributed::{Ranks, Store, Traffic};
 use tch::{Kind, Tensor};
 
-use crate::support::{distance, numbers, on_ranks, on_ranks_within};
+use crate::numbers::numbers;
+use crate::support::{distance, on_ranks, on_ranks_within};
 
 #[test]
 fn a_process_alone_pays_nothing() {

@@ -4,5 +4,7 @@
 
 mod batch_norm;
 mod collectives;
+#[path = "../numbers/mod.rs"]
+mod numbers;
 mod reducer;
 mod support;

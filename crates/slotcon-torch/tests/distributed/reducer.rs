@@ -3,7 +3,8 @@
 use slotcon_torch::distributed::{Ranks, Reducer, Traffic};
 use tch::{Kind, Tensor};
 
-use crate::support::{distance, numbers, on_ranks};
+use crate::numbers::numbers;
+use crate::support::{distance, on_ranks};
 
 fn parameters() -> Vec<Tensor> {
     // The first is large enough for a bucket of its own.
