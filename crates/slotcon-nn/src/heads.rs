@@ -48,12 +48,21 @@ impl Mlp {
         }
     }
 
-    /// `[N, input]` to `[N, output]`; the batch statistics are over the N rows of all ranks.
+    /// `[N, input]` to `[N, output]`. `x` holds the rows of one or more views one after the other, as many of each as
+    /// `views` says; in training each view is normalised by its own statistics (over all ranks), as if the views came one
+    /// by one, but they share the matrix products: those of the weights' gradients grow with the rows.
     ///
     /// # Errors
-    /// Another number of features, a rank that is gone.
-    pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
-        self.chain(x, |norm, x| norm.forward(x, train))
+    /// Another number of features or rows, a rank that is gone.
+    pub fn forward(&self, x: &Tensor, views: &[i64], train: bool) -> Result<Tensor, Error> {
+        self.chain(x, |norm, x| match views {
+            [_] => norm.forward(x, train),
+            _ => {
+                let parts = x.f_split_with_sizes(views, 0)?;
+                let parts: Result<Vec<_>, _> = parts.iter().map(|x| norm.forward(x, train)).collect();
+                Ok(Tensor::cat(&parts?, 0))
+            }
+        })
     }
 
     /// In training mode over the rows that `weights` `[N]` (1 or 0) selects; see [`BatchNorm::forward_selected`].

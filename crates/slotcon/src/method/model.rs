@@ -207,14 +207,13 @@ impl SlotCon {
         let teacher = {
             let _guard = tch::no_grad_guard();
             let parts = ["teacher_forward", "heads", "grouping"];
-            let groups = |view: &View| self.teacher.forward_timed(&view.crops, mode, &clock, parts);
-            [groups(a)?, groups(b)?]
+            self.teacher
+                .forward_timed([&a.crops, &b.crops], mode, &clock, parts)?
         };
-        let student = {
-            let parts = ["student_forward", "heads", "grouping"];
-            let groups = |view: &View| self.student.forward_timed(&view.crops, mode, &clock, parts);
-            [groups(a)?, groups(b)?]
-        };
+        let parts = ["student_forward", "heads", "grouping"];
+        let student = self
+            .student
+            .forward_timed([&a.crops, &b.crops], mode, &clock, parts)?;
         clock.time("losses", || self.compare(views, student, teacher, mode))
     }
 

@@ -70,28 +70,39 @@ impl Network {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Result<Groups, slotcon_torch::Error> {
-        self.forward_timed(pictures, mode, &Clock::default(), PARTS)
+        let [groups] = self.forward_timed([pictures], mode, &Clock::default(), PARTS)?;
+        Ok(groups)
     }
 
-    /// The same, with the time of backbone, projector and grouping under the names of `parts`.
-    pub(super) fn forward_timed(
+    /// The same for several views, each with batch statistics of its own, and with the time of backbone, projector and
+    /// grouping under the names of `parts`.
+    pub(super) fn forward_timed<const VIEWS: usize>(
         &self,
-        pictures: &Tensor,
+        views: [&Tensor; VIEWS],
         mode: Mode,
         clock: &Clock,
         parts: [&'static str; 3],
-    ) -> Result<Groups, slotcon_torch::Error> {
-        let mut grid = (0, 0);
-        let features = mode.run(pictures, |x| {
-            let map = clock.time(parts[0], || self.backbone.forward(x, mode.train))?;
-            let (batch, channels, h, w) = map.size4().unwrap_or_default();
-            grid = (h, w);
+    ) -> Result<[Groups; VIEWS], slotcon_torch::Error> {
+        let mut shapes = views.map(|_| (0, 0, 0));
+        let mut counts = views.map(|_| 0);
+        let features = mode.run(views[0], |_| {
+            let mut rows = Vec::with_capacity(VIEWS);
+            for (i, pictures) in views.into_iter().enumerate() {
+                let map = clock.time(parts[0], || self.backbone.forward(pictures, mode.train))?;
+                let (batch, channels, h, w) = map.size4().unwrap_or_default();
+                shapes[i] = (batch, h, w);
+                counts[i] = batch * h * w;
+                rows.push(map.permute([0, 2, 3, 1]).reshape([counts[i], channels]));
+            }
             clock.time(parts[1], || {
-                let rows = map.permute([0, 2, 3, 1]).reshape([batch * h * w, channels]);
-                let features = self.projector.forward(&rows, mode.train)?;
-                Ok(features.reshape([batch, h * w, -1]))
+                self.projector
+                    .forward(&Tensor::cat(&rows, 0), &counts, mode.train)
             })
         })?;
-        Ok(clock.time(parts[2], || self.grouping.forward(features, grid)))
+        let mut features = features.split_with_sizes(counts, 0).into_iter();
+        Ok(shapes.map(|(batch, h, w)| {
+            let features = features.next().unwrap_or_default().reshape([batch, h * w, -1]);
+            clock.time(parts[2], || self.grouping.forward(features, (h, w)))
+        }))
     }
 }

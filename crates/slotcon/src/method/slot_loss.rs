@@ -60,7 +60,7 @@ pub fn contrast_selected(
     let q = student.slots.reshape([-1, dim]).index_select(0, &positives);
     let k = normalize(&teacher.slots.detach().reshape([-1, dim]).index_select(0, &keys));
     let (k, first) = ranks.gather_rows(&k, Traffic::Slots)?;
-    let predicted = mode.run(&q, |q| predictor.forward(q, true))?;
+    let predicted = mode.run(&q, |q| predictor.forward(q, &[own], true))?;
     let logits = normalize(&predicted).matmul(&k.tr()) / TEMPERATURE;
     let column = counts_k.cumsum(0, Kind::Int64) - 1 + first;
     let labels = column.index_select(0, &positives);
