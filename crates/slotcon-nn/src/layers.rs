@@ -51,15 +51,21 @@ impl Conv2d {
     }
 
     /// `[B, input, h, w]` to `[B, output, h/stride, w/stride]`.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
+    ///
+    /// # Errors
+    /// Another number of input channels.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
         let ConvConfig {
             kernel,
             stride,
             dilation,
             groups,
         } = self.config;
+        if (kernel, stride, groups) == (1, 1, 1) {
+            return slotcon_torch::convolve_1x1(x, &self.weight);
+        }
         let padding = (kernel - 1) / 2 * dilation;
-        x.conv2d(&self.weight, None::<Tensor>, stride, padding, dilation, groups)
+        Ok(x.f_conv2d(&self.weight, None::<Tensor>, stride, padding, dilation, groups)?)
     }
 }
 

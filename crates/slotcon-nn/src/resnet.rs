@@ -54,13 +54,13 @@ impl Stem {
     }
 
     fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
-        Ok(match self {
+        match self {
             Stem::Plain(conv) => conv.forward(x),
             Stem::Deep { first, second, third } => {
-                let x = first.1.forward(&first.0.forward(x), train)?.relu_();
-                third.forward(&second.1.forward(&second.0.forward(&x), train)?.relu_())
+                let x = first.1.forward(&first.0.forward(x)?, train)?.relu_();
+                third.forward(&second.1.forward(&second.0.forward(&x)?, train)?.relu_())
             }
-        })
+        }
     }
 }
 
@@ -105,7 +105,7 @@ impl Downsample {
             }
             _ => x.shallow_clone(),
         };
-        self.norm.forward(&self.conv.forward(&pooled), train)
+        self.norm.forward(&self.conv.forward(&pooled)?, train)
     }
 }
 
@@ -180,7 +180,7 @@ impl Residual {
     fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
         let mut out = x.shallow_clone();
         for (i, (conv, norm)) in self.layers.iter().enumerate() {
-            out = norm.forward(&conv.forward(&out), train)?;
+            out = norm.forward(&conv.forward(&out)?, train)?;
             if i + 1 < self.layers.len() {
                 out = out.relu_();
             }

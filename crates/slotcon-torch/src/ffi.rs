@@ -22,6 +22,7 @@ pub(crate) mod bridge {
 
         include!("linear.h");
         fn linear(x: usize, weight: usize, bias: usize) -> Result<usize>;
+        fn convolve_1x1(x: usize, weight: usize) -> Result<usize>;
 
         include!("memory.h");
         fn peak_bytes(device: i8) -> Result<i64>;

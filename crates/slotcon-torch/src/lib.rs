@@ -20,6 +20,6 @@ pub use allocator::keep_freed_memory;
 pub use autocast::autocast;
 pub use error::Error;
 pub use layout::channels_last;
-pub use linear::linear;
+pub use linear::{convolve_1x1, linear};
 pub use memory::{peak_bytes, reset_peak};
 pub use process::end_process;

@@ -1,8 +1,8 @@
-//! Linear layers by oneDNN against libtorch's own: values, gradients, and where they hand over to it.
+//! Linear layers and 1x1 convolutions by oneDNN against libtorch's own: values, gradients, and where they hand over to it.
 
 mod numbers;
 
-use slotcon_torch::{autocast, linear};
+use slotcon_torch::{autocast, channels_last, convolve_1x1, linear};
 use tch::{Device, Kind, Tensor};
 
 use numbers::numbers;
@@ -119,4 +119,31 @@ fn shapes_that_do_not_fit_are_an_error() {
     let narrow = Tensor::zeros([5, 3], (Kind::Float, CPU));
     let error = linear(&narrow, &layer.weight, &layer.bias).unwrap_err();
     assert!(error.to_string().contains("5x3"), "{error}");
+}
+
+#[test]
+fn a_1x1_convolution_is_libtorchs_own_whatever_the_batch_and_the_layout() {
+    // Few pictures on one thread go another way than many; channels first go that of libtorch.
+    tch::set_num_threads(1);
+    for (batch, last) in [(3, true), (16, true), (3, false)] {
+        let leaf = |shape: &[i64], name| {
+            let x = numbers(shape, name, Kind::Float);
+            let x = if last { channels_last(&x) } else { x };
+            x.set_requires_grad(true)
+        };
+        let (x, weight) = (leaf(&[batch, 20, 5, 7], 1), leaf(&[33, 20, 1, 1], 2));
+        let slope = numbers(&[batch, 33, 5, 7], 3, Kind::Float);
+        let gradients =
+            |y: &Tensor| Tensor::run_backward(&[(y * &slope).sum(None)], &[&x, &weight], false, false);
+        let ours = convolve_1x1(&x, &weight).unwrap();
+        let theirs = x.conv2d(&weight, None::<Tensor>, 1, 0, 1, 1);
+        assert!(error(&ours, &theirs) < 1e-5, "batch {batch}");
+        assert_eq!(ours.stride(), theirs.stride(), "batch {batch}");
+        for (got, expected) in gradients(&ours).iter().zip(gradients(&theirs)) {
+            assert!(error(got, &expected) < 1e-5, "batch {batch}");
+        }
+    }
+    let wide = Tensor::zeros([33, 21, 1, 1], (Kind::Float, CPU));
+    let x = numbers(&[3, 20, 5, 7], 1, Kind::Float);
+    assert!(convolve_1x1(&x, &wide).is_err());
 }
