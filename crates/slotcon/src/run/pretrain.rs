@@ -155,7 +155,9 @@ fn as_one_of(crew: &mut Crew, own: Option<Recipe>, options: &Options) -> Result<
         observers.add(RankLog);
         return trainer.run(&directory, &mut observers, &options.stop);
     }
-    let mut notes = Vec::new();
+    let mut notes = Vec::from_iter(
+        device::advice(device, trainer.recipe.run.precision).map(|(level, text)| (level, text.to_owned())),
+    );
     let model = &trainer.learner.model;
     match (&checkpoint, &options.init_from, &options.init_backbone) {
         (Some(checkpoint), ..) => {
@@ -165,7 +167,8 @@ fn as_one_of(crew: &mut Crew, own: Option<Recipe>, options: &Options) -> Result<
         (None, Some(path), _) => Checkpoint::open(path)?.load_model(model)?,
         (None, None, Some(path)) => {
             let report = weights::init_backbone(path, model)?;
-            notes.push(format!("backbone from {}: {}", path.display(), report.summary()));
+            let note = format!("backbone from {}: {}", path.display(), report.summary());
+            notes.push((Level::Info, note));
         }
         (None, None, None) => {}
     }
@@ -199,8 +202,8 @@ fn as_one_of(crew: &mut Crew, own: Option<Recipe>, options: &Options) -> Result<
             let _ = log.said(Level::Warning, &format!("ended: {verdict}"));
         }
     });
-    for note in notes {
-        observers.said(Level::Info, &note)?;
+    for (level, note) in notes {
+        observers.said(level, &note)?;
     }
     trainer.share()?;
     trainer.run(&directory, &mut observers, &options.stop)
