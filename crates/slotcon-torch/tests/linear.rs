@@ -1,5 +1,7 @@
 //! Linear layers and 1x1 convolutions by oneDNN against libtorch's own: values, gradients, and where they hand over to it.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod numbers;
 
 use slotcon_torch::{autocast, channels_last, convolve_1x1, linear};
