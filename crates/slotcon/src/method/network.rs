@@ -1,7 +1,7 @@
 //! What student and teacher both are: backbone f, projector g and grouping.
 
 use slotcon_nn::{Arch, Mlp, MlpConfig, Path, ResNet};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::clock::Clock;
 use super::grouping::{Grouping, Groups};
@@ -40,13 +40,13 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// Runs `f` in this number format; what it returns is f32 at least, for softmax and losses.
+    /// Runs `f` on `device` in this number format; what it returns is f32 at least, for softmax and losses.
     pub(super) fn run(
         self,
-        x: &Tensor,
-        f: impl FnOnce(&Tensor) -> Result<Tensor, slotcon_torch::Error>,
+        device: Device,
+        f: impl FnOnce() -> Result<Tensor, slotcon_torch::Error>,
     ) -> Result<Tensor, slotcon_torch::Error> {
-        let out = slotcon_torch::autocast(x.device(), self.half, || f(x))??;
+        let out = slotcon_torch::autocast(device, self.half, f)??;
         Ok(if self.half.is_some() {
             out.to_kind(Kind::Float)
         } else {
@@ -61,7 +61,7 @@ impl Network {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn backbone(&self, pictures: &Tensor, mode: Mode) -> Result<Tensor, slotcon_torch::Error> {
-        mode.run(pictures, |x| self.backbone.forward(x, mode.train))
+        mode.run(pictures.device(), || self.backbone.forward(pictures, mode.train))
     }
 
     /// Groups of normalised pictures `[B, 3, H, W]`: dense features in the mode's number format, everything after them
@@ -84,25 +84,28 @@ impl Network {
         parts: [&'static str; 3],
     ) -> Result<[Groups; VIEWS], slotcon_torch::Error> {
         let mut shapes = views.map(|_| (0, 0, 0));
-        let mut counts = views.map(|_| 0);
-        let features = mode.run(views[0], |_| {
+        let features = mode.run(views[0].device(), || {
             let mut rows = Vec::with_capacity(VIEWS);
-            for (i, pictures) in views.into_iter().enumerate() {
+            for (pictures, shape) in views.iter().zip(&mut shapes) {
                 let map = clock.time(parts[0], || self.backbone.forward(pictures, mode.train))?;
                 let (batch, channels, h, w) = map.size4().unwrap_or_default();
-                shapes[i] = (batch, h, w);
-                counts[i] = batch * h * w;
-                rows.push(map.permute([0, 2, 3, 1]).reshape([counts[i], channels]));
+                *shape = (batch, h, w);
+                rows.push(map.permute([0, 2, 3, 1]).reshape([-1, channels]));
             }
             clock.time(parts[1], || {
                 self.projector
-                    .forward(&Tensor::cat(&rows, 0), &counts, mode.train)
+                    .forward(&Tensor::cat(&rows, 0), &counts(&shapes), mode.train)
             })
         })?;
-        let mut features = features.split_with_sizes(counts, 0).into_iter();
+        let mut features = features.split_with_sizes(counts(&shapes), 0).into_iter();
         Ok(shapes.map(|(batch, h, w)| {
             let features = features.next().unwrap_or_default().reshape([batch, h * w, -1]);
             clock.time(parts[2], || self.grouping.forward(features, (h, w)))
         }))
     }
+}
+
+/// How many rows maps of `(batch, h, w)` are.
+fn counts(shapes: &[(i64, i64, i64)]) -> Vec<i64> {
+    shapes.iter().map(|(batch, h, w)| batch * h * w).collect()
 }

@@ -60,7 +60,7 @@ pub fn contrast_selected(
     let q = student.slots.reshape([-1, dim]).index_select(0, &positives);
     let k = normalize(&teacher.slots.detach().reshape([-1, dim]).index_select(0, &keys));
     let (k, first) = ranks.gather_rows(&k, Traffic::Slots)?;
-    let predicted = mode.run(&q, |q| predictor.forward(q, &[own], true))?;
+    let predicted = mode.run(q.device(), || predictor.forward(&q, &[own], true))?;
     let logits = normalize(&predicted).matmul(&k.tr()) / TEMPERATURE;
     let column = counts_k.cumsum(0, Kind::Int64) - 1 + first;
     let labels = column.index_select(0, &positives);
@@ -104,7 +104,7 @@ pub fn contrast_padded(
     let total = all.narrow(1, dim + 1, 1).sum(None);
 
     let positive = positive.view([-1]);
-    let predicted = normalize(&mode.run(&q, |q| predictor.forward_selected(q, &positive))?);
+    let predicted = normalize(&mode.run(q.device(), || predictor.forward_selected(&q, &positive))?);
     let logits = (predicted.matmul(&k.tr()) / TEMPERATURE).masked_fill(&masked, f64::NEG_INFINITY);
     let own = (predicted * own).sum_dim_intlist(-1, false, None) / TEMPERATURE;
     let losses = (logits.logsumexp([-1i64], false) - own) * &positive;
