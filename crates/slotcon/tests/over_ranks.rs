@@ -10,12 +10,12 @@ use slotcon::method::{Groups, Mode, View};
 use slotcon::recipe::Recipe;
 use slotcon::run::learner::Learner;
 use slotcon::run::traffic::StepTraffic;
-use slotcon_nn::{Mlp, MlpConfig, Role, Store};
+use slotcon_nn::{BatchNormMode, Mlp, MlpConfig, Role, Store};
 use slotcon_torch::distributed::{Ranks, Traffic};
 use tch::{Device, Kind, Tensor};
 
 const MODE: Mode = Mode {
-    train: true,
+    batch_norm: BatchNormMode::Train,
     half: None,
 };
 
@@ -27,7 +27,6 @@ fn contrast(padded: bool, student: &Groups, teacher: &Groups, ranks: &Ranks) -> 
         input: 6,
         hidden: 10,
         output: 6,
-        conv: false,
     };
     let predictor = Mlp::new(&store.root(), config);
     let form = if padded {

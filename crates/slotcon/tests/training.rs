@@ -9,7 +9,7 @@ use slotcon::method::group_loss::Temperatures;
 use slotcon::method::slot_loss::{contrast_padded, contrast_selected};
 use slotcon::method::{Groups, Mode, ModelConfig, SlotCon, View};
 use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
-use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Role, Store};
+use slotcon_nn::{Arch, BatchNormMode, Mlp, MlpConfig, OutputStride, Role, Store};
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
@@ -240,7 +240,6 @@ fn the_padded_slot_loss_equals_the_selected_one() {
             input: dim,
             hidden: 12,
             output: dim,
-            conv: false,
         };
         let predictor = Mlp::new(&store.root(), config);
         drop(lock);
@@ -254,7 +253,7 @@ fn the_padded_slot_loss_equals_the_selected_one() {
             }
             drop(_guard);
             let mode = Mode {
-                train: true,
+                batch_norm: BatchNormMode::Train,
                 half: None,
             };
             let form = if padded {

@@ -3,7 +3,6 @@
 //! [`center`], [`slot_loss`], [`teacher`]; [`model`] puts them together.
 
 pub mod center;
-pub mod clock;
 pub mod group_loss;
 pub mod grouping;
 pub mod inverse_augmentation;

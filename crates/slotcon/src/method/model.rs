@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
-use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Path, ResNet, Role, Store};
+use slotcon_nn::{
+    Arch, BatchNormMode, Mlp, MlpConfig, OutputStride, Path, ResNet, ResNetConfig, Role, Store,
+};
+use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use super::center::update_center;
-use super::clock::Clock;
 use super::group_loss::{Temperatures, group_loss};
 use super::grouping::{Grouping, Groups};
 use super::inverse_augmentation::InverseAugmentation;
@@ -83,7 +85,7 @@ pub struct SlotCon {
     average: MovingAverage,
     ranks: Ranks,
     /// Where the time of a step goes; off unless a benchmark replaces it.
-    pub clock: Rc<Clock>,
+    pub stopwatch: Rc<Stopwatch>,
 }
 
 impl SlotCon {
@@ -108,8 +110,9 @@ impl SlotCon {
         } = config;
         let center = root.buffer("center", &[1, prototypes], 0.0);
         // The official order of the state dict: encoders, projectors, groupings, each student before teacher.
+        let resnet = ResNetConfig::with_output_stride(arch, output_stride);
         let backbones = [(&root, "encoder_q"), (&frozen, "encoder_k")]
-            .map(|(path, name): (&Path, _)| ResNet::new(&path.sub(name), arch, output_stride));
+            .map(|(path, name): (&Path, _)| ResNet::new(&path.sub(name), resnet));
         let projectors = [(&root, "projector_q"), (&frozen, "projector_k")]
             .map(|(path, name)| projector(&path.sub(name), arch, dim_hidden, dim_out));
         // The assignment's temperature is τ_t in the student as well.
@@ -119,7 +122,6 @@ impl SlotCon {
             input: dim_out,
             hidden: dim_hidden,
             output: dim_out,
-            conv: false,
         };
         let predictor = Mlp::new(&root.sub("predictor_slot"), predictor);
 
@@ -143,7 +145,7 @@ impl SlotCon {
             center,
             average,
             ranks: ranks.clone(),
-            clock: Rc::default(),
+            stopwatch: Rc::default(),
             store,
         }
     }
@@ -186,7 +188,7 @@ impl SlotCon {
     /// teacher = momentum * teacher + (1 - momentum) * student.
     fn move_teacher(&self, momentum: f64) -> Result<(), slotcon_torch::Error> {
         let _guard = tch::no_grad_guard();
-        self.clock
+        self.stopwatch
             .time("teacher_update", || self.average.update(momentum))
     }
 
@@ -201,20 +203,23 @@ impl SlotCon {
         half: Option<Kind>,
     ) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
-        let mode = Mode { train: true, half };
-        let clock = Rc::clone(&self.clock);
+        let mode = Mode {
+            batch_norm: BatchNormMode::Train,
+            half,
+        };
+        let stopwatch = Rc::clone(&self.stopwatch);
         // The teacher first: what it needs on its way is free again when the student begins to keep its graph.
         let teacher = {
             let _guard = tch::no_grad_guard();
             let parts = ["teacher_forward", "heads", "grouping"];
             self.teacher
-                .forward_timed([&a.crops, &b.crops], mode, &clock, parts)?
+                .forward_timed([&a.crops, &b.crops], mode, &stopwatch, parts)?
         };
         let parts = ["student_forward", "heads", "grouping"];
         let student = self
             .student
-            .forward_timed([&a.crops, &b.crops], mode, &clock, parts)?;
-        clock.time("losses", || self.compare(views, student, teacher, mode))
+            .forward_timed([&a.crops, &b.crops], mode, &stopwatch, parts)?;
+        stopwatch.time("losses", || self.compare(views, student, teacher, mode))
     }
 
     /// From both networks' groups to the losses.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use slotcon_data::{Dataset, LoaderConfig};
+use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
@@ -15,7 +16,6 @@ use super::health::number;
 use super::learner::Learner;
 use crate::error::Error;
 use crate::method::View;
-use crate::method::clock::Clock;
 use crate::recipe::Recipe;
 
 /// What was measured.
@@ -63,11 +63,11 @@ pub fn bench_step(
     times.sort_by(f64::total_cmp);
     let median_s = times[times.len() / 2];
 
-    bench.learner.model.clock = Rc::new(Clock::on(device));
+    bench.learner.model.stopwatch = Rc::new(Stopwatch::on(device));
     for _ in 0..steps {
         bench.step()?;
     }
-    let parts = bench.learner.model.clock.take();
+    let parts = bench.learner.model.stopwatch.take();
     let parts_s = parts
         .into_iter()
         .map(|(name, time)| (name, time.as_secs_f64() / steps as f64))
@@ -136,19 +136,19 @@ impl Bench {
 
     /// One whole step, as the training loop does it, and the wait for its end.
     fn step(&mut self) -> Result<(), Error> {
-        let clock = Rc::clone(&self.learner.model.clock);
+        let stopwatch = Rc::clone(&self.learner.model.stopwatch);
         let loaded = match &mut self.feed {
             None => None,
-            Some(feed) => Some(feed.next(&clock)?),
+            Some(feed) => Some(feed.next(&stopwatch)?),
         };
         let (fixed, parts) = (&self.fixed, self.parts);
         let views = |part: usize| match &loaded {
             None => [fixed[0].view(), fixed[1].view()],
-            Some(batch) => clock.time("copy_in", || batch.views(part, parts)),
+            Some(batch) => stopwatch.time("copy_in", || batch.views(part, parts)),
         };
         let learnt = self.learner.step(views, 0.99, 0.01)?;
         if let Some(feed) = &mut self.feed {
-            feed.prepare(&clock);
+            feed.prepare(&stopwatch);
         }
         // Reading a value waits for everything before it.
         let _ = number(&learnt.skipped);

@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use slotcon_data::loader::PixelBuffer;
 use slotcon_data::{AugmentConfig, BadPicture, BufferHook, Dataset, Loader, LoaderConfig, PairedBatch};
+use slotcon_torch::Stopwatch;
 use slotcon_torch::upload::{Upload, Uploader, pin, unpin};
 use tch::{Device, Tensor};
 
 use super::batch::Normaliser;
 use crate::error::Error;
 use crate::method::View;
-use crate::method::clock::Clock;
 
 /// Batches as the network takes them.
 ///
@@ -123,13 +123,13 @@ impl Feed {
     ///
     /// # Errors
     /// Too many pictures that cannot be used; a GPU out of memory.
-    pub fn next(&mut self, clock: &Clock) -> Result<Batch, Error> {
+    pub fn next(&mut self, stopwatch: &Stopwatch) -> Result<Batch, Error> {
         let mut incoming = match self.next.take() {
             Some(incoming) => incoming?,
-            None => self.begin(clock)?,
+            None => self.begin(stopwatch)?,
         };
         let bad = std::mem::take(&mut incoming.bad);
-        let sources = clock.time("copy_in", || Self::receive(&incoming))?;
+        let sources = stopwatch.time("copy_in", || Self::receive(&incoming))?;
         // On a CPU its bytes have been read; on a GPU those of the batch before certainly have.
         self.current = self.uploader.is_async().then_some(incoming);
         Ok(Batch {
@@ -142,14 +142,14 @@ impl Feed {
 
     /// On a GPU, once the work of a step is queued: waits for the loader and begins to copy the next batch. An error is kept
     /// for [`Feed::next`], so that the step before it counts.
-    pub fn prepare(&mut self, clock: &Clock) {
+    pub fn prepare(&mut self, stopwatch: &Stopwatch) {
         if self.uploader.is_async() && self.next.is_none() {
-            self.next = Some(self.begin(clock));
+            self.next = Some(self.begin(stopwatch));
         }
     }
 
-    fn begin(&mut self, clock: &Clock) -> Result<Incoming, Error> {
-        let batch = clock.time("wait_for_data", || self.loader.next())?;
+    fn begin(&mut self, stopwatch: &Stopwatch) -> Result<Incoming, Error> {
+        let batch = stopwatch.time("wait_for_data", || self.loader.next())?;
         let PairedBatch { views, bad, .. } = batch;
         let [first, second] = views.map(|view| {
             Ok::<_, Error>(IncomingView {

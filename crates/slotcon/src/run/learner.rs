@@ -91,7 +91,7 @@ impl Learner {
         lr: f64,
     ) -> Result<Learnt, Error> {
         let parts = self.accumulate;
-        let clock = std::rc::Rc::clone(&self.model.clock);
+        let stopwatch = std::rc::Rc::clone(&self.model.stopwatch);
         let mut sums: Option<[Tensor; 3]> = None;
         let mut part = 0;
         let step = loop {
@@ -112,7 +112,7 @@ impl Learner {
                 total = scale.apply(&total);
             }
             let last = part + 1 == parts;
-            clock.time("backward", || {
+            stopwatch.time("backward", || {
                 if part == 0 {
                     self.optimizer.zero_grad();
                 }
@@ -139,7 +139,7 @@ impl Learner {
             losses.map(|sum| sum / parts as f64)
         };
         let inverse = self.loss_scale.as_ref().map(LossScale::inverse);
-        let skipped = clock.time("optimizer", || {
+        let skipped = stopwatch.time("optimizer", || {
             self.optimizer.step(lr, &losses[0], inverse.as_ref())
         })?;
         if let Some(scale) = &mut self.loss_scale {

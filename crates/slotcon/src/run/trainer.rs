@@ -194,7 +194,7 @@ impl<'a> Trainer<'a> {
         if self.crew.ranks().is_alone() && stop.requested() {
             return Ok(None);
         }
-        let batch = self.feed.next(&self.learner.model.clock);
+        let batch = self.feed.next(&self.learner.model.stopwatch);
         let bad = batch.as_ref().map_or(&[][..], |batch| &batch.bad);
         for bad in bad {
             observers.said(Level::Warning, &format!("picture replaced: {bad}"))?;
@@ -224,7 +224,7 @@ impl<'a> Trainer<'a> {
         self.skipped_in_a_row = (&self.skipped_in_a_row + 1.0) * &learnt.skipped;
         self.progress.step += 1;
         if self.progress.step < self.progress.total_steps {
-            self.feed.prepare(&self.learner.model.clock);
+            self.feed.prepare(&self.learner.model.stopwatch);
         }
         Ok(Some(learnt))
     }

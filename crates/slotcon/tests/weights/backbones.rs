@@ -61,7 +61,7 @@ fn there_and_back(arch: Arch) {
             "tv.pth",
             Network::Teacher,
             &teacher,
-            !arch.is_d() && !wide,
+            !arch.spec().deep && !wide,
         ),
         (
             Format::Timm,

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use tch::{Cuda, Device};
 
-/// Adds up the time of named parts. Measuring waits for the device after every part; a clock that is off costs nothing.
+/// Adds up the time of named parts. Measuring waits for the device after every part; a stopwatch that is off costs nothing.
 #[derive(Debug, Default)]
-pub struct Clock {
+pub struct Stopwatch {
     device: Option<Device>,
     parts: RefCell<Vec<(&'static str, Duration)>>,
 }
 
-impl Clock {
+impl Stopwatch {
     /// One that measures on `device`.
     pub fn on(device: Device) -> Self {
         Self {
