@@ -24,6 +24,6 @@ pub mod source;
 pub use augment::{Augment, AugmentConfig, ViewAugment};
 pub use error::{Error, PictureError, Result};
 pub use labels::LabelMap;
-pub use loader::{BadPicture, BufferHook, Loader, LoaderConfig, PairedBatch, ViewBatch};
+pub use loader::{BadPicture, BufferBytes, BufferSource, Loader, LoaderConfig, PairedBatch, ViewBatch};
 pub use picture::Picture;
 pub use source::{Dataset, Layout};

@@ -1,10 +1,10 @@
 //! What a batch is.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::pool::Pool;
+use super::pool::{BufferBytes, Pool};
 
 /// Two views of each of `B` pictures.
 #[derive(Debug)]
@@ -49,11 +49,11 @@ impl std::fmt::Display for BadPicture {
     }
 }
 
-/// Bytes that go back to the loader when they are dropped and are filled again: their address never changes, so that
-/// they can be pinned once.
+/// Bytes that go back to the loader when they are dropped and are filled again.
 #[derive(Debug)]
 pub struct PixelBuffer {
-    pub(super) bytes: Vec<u8>,
+    /// `None` only while it is dropped.
+    pub(super) bytes: Option<Box<dyn BufferBytes>>,
     pub(super) pool: Arc<Pool>,
 }
 
@@ -61,12 +61,20 @@ impl Deref for PixelBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_deref().map_or(&[], |bytes| bytes)
+    }
+}
+
+impl DerefMut for PixelBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes.as_deref_mut().map_or(&mut [], |bytes| bytes)
     }
 }
 
 impl Drop for PixelBuffer {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.bytes));
+        if let Some(bytes) = self.bytes.take() {
+            self.pool.give_back(bytes);
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::sampler::Sampler;
 use crate::source::Dataset;
 use policy::BadPolicy;
-pub use pool::BufferHook;
+pub use pool::{BufferBytes, BufferSource};
 use worker::Shared;
 
 /// Hands over batches for ever, epoch after epoch.
@@ -48,18 +48,18 @@ impl Loader {
     /// # Errors
     /// When the data set has fewer pictures than a batch over all ranks takes, or a setting cannot work.
     pub fn new(dataset: Arc<Dataset>, augment: AugmentConfig, config: LoaderConfig) -> Result<Self> {
-        Self::with_hook(dataset, augment, config, None)
+        Self::with_buffers(dataset, augment, config, Arc::new(pool::Heap))
     }
 
-    /// The same, with pixel buffers that `hook` is told of.
+    /// The same, with pixel buffers whose memory comes from `source`.
     ///
     /// # Errors
     /// As [`Loader::new`].
-    pub fn with_hook(
+    pub fn with_buffers(
         dataset: Arc<Dataset>,
         augment: AugmentConfig,
         config: LoaderConfig,
-        hook: Option<Arc<dyn BufferHook>>,
+        source: Arc<dyn BufferSource>,
     ) -> Result<Self> {
         let augment = Augment::new(augment)?;
         let policy = BadPolicy::new(&config)?;
@@ -83,7 +83,7 @@ impl Loader {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let shared = Arc::new(Shared::new(dataset, augment, &config, sampler, hook));
+        let shared = Arc::new(Shared::new(dataset, augment, &config, sampler, source));
         let mut loader = Self {
             shared,
             threads: Vec::new(),

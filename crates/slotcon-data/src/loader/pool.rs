@@ -1,64 +1,62 @@
 //! Pixel buffers that are used over and over.
 
 use std::fmt::Debug;
+use std::ops::DerefMut;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::PixelBuffer;
 
-/// Told of every pixel buffer, so that it can be prepared once: CUDA copies from pinned memory without waiting.
-pub trait BufferHook: Debug + Send + Sync {
-    /// A buffer has come into being. Its address stays the same until it is freed.
-    fn allocated(&self, bytes: &mut [u8]);
-    /// A buffer will be gone after this call.
-    fn freed(&self, bytes: &mut [u8]);
+/// Memory of one pixel buffer.
+pub trait BufferBytes: DerefMut<Target = [u8]> + Debug + Send {}
+
+impl<T: DerefMut<Target = [u8]> + Debug + Send> BufferBytes for T {}
+
+/// Makes the memory of pixel buffers, each of which is used over and over: CUDA copies from pinned memory without waiting.
+pub trait BufferSource: Debug + Send + Sync {
+    /// A new buffer of `size` bytes.
+    fn allocate(&self, size: usize) -> Box<dyn BufferBytes>;
+}
+
+/// Ordinary memory.
+#[derive(Debug)]
+pub(super) struct Heap;
+
+impl BufferSource for Heap {
+    fn allocate(&self, size: usize) -> Box<dyn BufferBytes> {
+        Box::new(vec![0; size])
+    }
 }
 
 /// Buffers of one size that wait for their next use.
 #[derive(Debug)]
 pub(super) struct Pool {
     size: usize,
-    free: Mutex<Vec<Vec<u8>>>,
-    hook: Option<Arc<dyn BufferHook>>,
+    free: Mutex<Vec<Box<dyn BufferBytes>>>,
+    source: Arc<dyn BufferSource>,
 }
 
 impl Pool {
-    pub(super) fn new(size: usize, hook: Option<Arc<dyn BufferHook>>) -> Self {
+    pub(super) fn new(size: usize, source: Arc<dyn BufferSource>) -> Self {
         Self {
             size,
             free: Mutex::new(Vec::new()),
-            hook,
+            source,
         }
     }
 
     /// A buffer with whatever it held before.
     pub(super) fn take(self: &Arc<Self>) -> PixelBuffer {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let bytes = free.unwrap_or_else(|| {
-            let mut bytes = vec![0; self.size];
-            if let Some(hook) = &self.hook {
-                hook.allocated(&mut bytes);
-            }
-            bytes
-        });
         PixelBuffer {
-            bytes,
+            bytes: Some(free.unwrap_or_else(|| self.source.allocate(self.size))),
             pool: Arc::clone(self),
         }
     }
 
-    pub(super) fn give_back(&self, bytes: Vec<u8>) {
+    pub(super) fn give_back(&self, bytes: Box<dyn BufferBytes>) {
         self.free
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(bytes);
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        let Some(hook) = &self.hook else { return };
-        for bytes in self.free.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            hook.freed(bytes);
-        }
     }
 }

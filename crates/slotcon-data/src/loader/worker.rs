@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::batch::{BadPicture, PairedBatch, ViewBatch};
 use super::config::LoaderConfig;
-use super::pool::{BufferHook, Pool};
+use super::pool::{BufferSource, Pool};
 use super::reader::Reader;
 use super::sample::{SampleMaker, SampleResult};
 use crate::augment::Augment;
@@ -101,9 +101,9 @@ impl Shared {
         augment: Augment,
         config: &LoaderConfig,
         sampler: Sampler,
-        hook: Option<Arc<dyn BufferHook>>,
+        source: Arc<dyn BufferSource>,
     ) -> Self {
-        let pool = Arc::new(Pool::new(config.batch * augment.view_bytes(), hook));
+        let pool = Arc::new(Pool::new(config.batch * augment.view_bytes(), source));
         let state = State {
             sampler,
             next_step: config.first_step,
@@ -246,7 +246,7 @@ impl Shared {
                     let bytes = self.augment.view_bytes();
                     for v in 0..2 {
                         let view = &mut made.batch.views[v];
-                        view.pixels.bytes[task.place * bytes..(task.place + 1) * bytes]
+                        view.pixels[task.place * bytes..(task.place + 1) * bytes]
                             .copy_from_slice(&maker.views[v]);
                         view.coords[task.place] = plan.coords[v];
                         view.flips[task.place] = plan.views[v].flip;

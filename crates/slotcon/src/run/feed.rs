@@ -4,9 +4,11 @@
 use std::sync::{Arc, OnceLock};
 
 use slotcon_data::loader::PixelBuffer;
-use slotcon_data::{AugmentConfig, BadPicture, BufferHook, Dataset, Loader, LoaderConfig, PairedBatch};
+use slotcon_data::{
+    AugmentConfig, BadPicture, BufferBytes, BufferSource, Dataset, Loader, LoaderConfig, PairedBatch,
+};
 use slotcon_torch::Stopwatch;
-use slotcon_torch::upload::{Upload, Uploader, pin, unpin};
+use slotcon_torch::upload::{Pinned, Upload, Uploader};
 use tch::{Device, Tensor};
 
 use super::batch::Normaliser;
@@ -91,9 +93,12 @@ impl Feed {
         device: Device,
     ) -> Result<Self, Error> {
         let pins = device.is_cuda().then(Arc::<Pins>::default);
-        let hook = pins.clone().map(|pins| pins as Arc<dyn BufferHook>);
+        let loader = match &pins {
+            None => Loader::new(dataset, augment.clone(), config)?,
+            Some(pins) => Loader::with_buffers(dataset, augment.clone(), config, pins.clone())?,
+        };
         Ok(Self {
-            loader: Loader::with_hook(dataset, augment.clone(), config, hook)?,
+            loader,
             uploader: Uploader::new(device)?,
             normaliser: Normaliser::new(device),
             side: augment.image_size as usize,
@@ -182,15 +187,14 @@ struct Pins {
     failed: OnceLock<String>,
 }
 
-impl BufferHook for Pins {
-    fn allocated(&self, bytes: &mut [u8]) {
-        if let Err(error) = pin(bytes) {
-            let _ = self.failed.set(error.to_string());
+impl BufferSource for Pins {
+    fn allocate(&self, size: usize) -> Box<dyn BufferBytes> {
+        match Pinned::zeroed(size) {
+            Ok(bytes) => Box::new(bytes),
+            Err(error) => {
+                let _ = self.failed.set(error.to_string());
+                Box::new(vec![0; size])
+            }
         }
-    }
-
-    fn freed(&self, bytes: &mut [u8]) {
-        // One that was never pinned has been complained of.
-        let _ = unpin(bytes);
     }
 }
