@@ -9,6 +9,7 @@
 
 pub mod augment;
 pub mod bench;
+pub mod caught;
 pub mod error;
 pub mod geometry;
 pub mod labels;
@@ -24,6 +25,6 @@ pub mod source;
 pub use augment::{Augment, AugmentConfig, ViewAugment};
 pub use error::{Error, PictureError, Result};
 pub use labels::LabelMap;
-pub use loader::{BadPicture, BufferHook, Loader, LoaderConfig, PairedBatch, ViewBatch};
+pub use loader::{BadPicture, Batch, BufferHook, Loader, LoaderConfig, MakeSample, PairInfo, PairMaker};
 pub use picture::Picture;
 pub use source::{Dataset, Layout};

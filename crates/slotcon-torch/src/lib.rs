@@ -14,6 +14,7 @@ mod linear;
 mod memory;
 pub mod multi_tensor;
 mod process;
+mod stopwatch;
 pub mod upload;
 
 pub use allocator::keep_freed_memory;
@@ -23,3 +24,4 @@ pub use layout::channels_last;
 pub use linear::{convolve_1x1, linear};
 pub use memory::{peak_bytes, reset_peak};
 pub use process::end_process;
+pub use stopwatch::Stopwatch;

@@ -1,9 +1,36 @@
 //! Pixel buffers that are used over and over.
 
 use std::fmt::Debug;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::batch::PixelBuffer;
+/// Bytes that go back to the loader when they are dropped and are filled again: their address never changes, so that
+/// they can be pinned once.
+#[derive(Debug)]
+pub struct PixelBuffer {
+    bytes: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+impl Deref for PixelBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl DerefMut for PixelBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for PixelBuffer {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
 
 /// Told of every pixel buffer, so that it can be prepared once: CUDA copies from pinned memory without waiting.
 pub trait BufferHook: Debug + Send + Sync {
@@ -46,7 +73,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn give_back(&self, bytes: Vec<u8>) {
+    fn give_back(&self, bytes: Vec<u8>) {
         self.free
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -2,8 +2,8 @@
 //! [`network`] (f, g and the prototypes S), [`grouping`], [`inverse_augmentation`], [`group_loss`] with its
 //! [`center`], [`slot_loss`], [`teacher`]; [`model`] puts them together.
 
+pub mod branch;
 pub mod center;
-pub mod clock;
 pub mod group_loss;
 pub mod grouping;
 pub mod inverse_augmentation;
@@ -12,6 +12,7 @@ pub mod network;
 pub mod slot_loss;
 pub mod teacher;
 
+pub use branch::Branch;
 pub use grouping::Groups;
 pub use model::{Losses, ModelConfig, SlotCon, Step, View};
 pub use network::{Mode, Network};

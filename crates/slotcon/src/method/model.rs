@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Path, ResNet, Role, Store};
+use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use super::center::update_center;
-use super::clock::Clock;
 use super::group_loss::{Temperatures, group_loss};
 use super::grouping::{Grouping, Groups};
 use super::inverse_augmentation::InverseAugmentation;
@@ -83,7 +83,7 @@ pub struct SlotCon {
     average: MovingAverage,
     ranks: Ranks,
     /// Where the time of a step goes; off unless a benchmark replaces it.
-    pub clock: Rc<Clock>,
+    pub stopwatch: Rc<Stopwatch>,
 }
 
 impl SlotCon {
@@ -143,7 +143,7 @@ impl SlotCon {
             center,
             average,
             ranks: ranks.clone(),
-            clock: Rc::default(),
+            stopwatch: Rc::default(),
             store,
         }
     }
@@ -168,53 +168,38 @@ impl SlotCon {
         &self.student
     }
 
-    /// One forward pass in training mode: the teacher is moved first, by `teacher_momentum`; the centre last.
-    /// `half` is the number format of convolutions and heads, if not the weights' own.
+    /// Moves the teacher towards the student, before the forward pass of a step: teacher = momentum * teacher +
+    /// (1 - momentum) * student.
     ///
     /// # Errors
     /// Whatever libtorch throws.
-    pub fn forward(
-        &mut self,
-        views: &[View; 2],
-        teacher_momentum: f64,
-        half: Option<Kind>,
-    ) -> Result<Step, slotcon_torch::Error> {
-        self.move_teacher(teacher_momentum)?;
-        self.forward_again(views, half)
-    }
-
-    /// teacher = momentum * teacher + (1 - momentum) * student.
-    fn move_teacher(&self, momentum: f64) -> Result<(), slotcon_torch::Error> {
+    pub fn move_teacher(&self, momentum: f64) -> Result<(), slotcon_torch::Error> {
         let _guard = tch::no_grad_guard();
-        self.clock
+        self.stopwatch
             .time("teacher_update", || self.average.update(momentum))
     }
 
-    /// The same as [`SlotCon::forward`] with the teacher as it is: for the further parts of a batch that is taken in
-    /// several. Batch statistics and negatives are those of the part, and the centre moves with every part.
+    /// One forward pass in training mode, of a whole batch or a part of it; the centre is moved last. Batch statistics and
+    /// negatives are those of the part. `half` is the number format of convolutions and heads, if not the weights' own.
     ///
     /// # Errors
     /// Whatever libtorch throws.
-    pub fn forward_again(
-        &mut self,
-        views: &[View; 2],
-        half: Option<Kind>,
-    ) -> Result<Step, slotcon_torch::Error> {
+    pub fn forward(&mut self, views: &[View; 2], half: Option<Kind>) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
         let mode = Mode { train: true, half };
-        let clock = Rc::clone(&self.clock);
+        let stopwatch = Rc::clone(&self.stopwatch);
         // The teacher first: what it needs on its way is free again when the student begins to keep its graph.
         let teacher = {
             let _guard = tch::no_grad_guard();
             let parts = ["teacher_forward", "heads", "grouping"];
             self.teacher
-                .forward_timed([&a.crops, &b.crops], mode, &clock, parts)?
+                .forward_timed([&a.crops, &b.crops], mode, &stopwatch, parts)?
         };
         let parts = ["student_forward", "heads", "grouping"];
         let student = self
             .student
-            .forward_timed([&a.crops, &b.crops], mode, &clock, parts)?;
-        clock.time("losses", || self.compare(views, student, teacher, mode))
+            .forward_timed([&a.crops, &b.crops], mode, &stopwatch, parts)?;
+        stopwatch.time("losses", || self.compare(views, student, teacher, mode))
     }
 
     /// From both networks' groups to the losses.

@@ -1,9 +1,9 @@
 //! What student and teacher both are: backbone f, projector g and grouping.
 
 use slotcon_nn::{Arch, Mlp, MlpConfig, Path, ResNet};
+use slotcon_torch::Stopwatch;
 use tch::{Device, Kind, Tensor};
 
-use super::clock::Clock;
 use super::grouping::{Grouping, Groups};
 
 /// Backbone and projector; the grouping comes last, as in the official order of parameters.
@@ -27,7 +27,7 @@ pub(super) fn projector(path: &Path, arch: Arch, hidden: i64, output: i64) -> Ml
     )
 }
 
-/// Names of the parts of a forward pass in a [`Clock`].
+/// Names of the parts of a forward pass in a [`Stopwatch`].
 const PARTS: [&str; 3] = ["backbone", "heads", "grouping"];
 
 /// How a forward pass is run.
@@ -70,7 +70,7 @@ impl Network {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Result<Groups, slotcon_torch::Error> {
-        let [groups] = self.forward_timed([pictures], mode, &Clock::default(), PARTS)?;
+        let [groups] = self.forward_timed([pictures], mode, &Stopwatch::default(), PARTS)?;
         Ok(groups)
     }
 
@@ -80,19 +80,19 @@ impl Network {
         &self,
         views: [&Tensor; VIEWS],
         mode: Mode,
-        clock: &Clock,
+        stopwatch: &Stopwatch,
         parts: [&'static str; 3],
     ) -> Result<[Groups; VIEWS], slotcon_torch::Error> {
         let mut shapes = views.map(|_| (0, 0, 0));
         let features = mode.run(views[0].device(), || {
             let mut rows = Vec::with_capacity(VIEWS);
             for (pictures, shape) in views.iter().zip(&mut shapes) {
-                let map = clock.time(parts[0], || self.backbone.forward(pictures, mode.train))?;
+                let map = stopwatch.time(parts[0], || self.backbone.forward(pictures, mode.train))?;
                 let (batch, channels, h, w) = map.size4().unwrap_or_default();
                 *shape = (batch, h, w);
                 rows.push(map.permute([0, 2, 3, 1]).reshape([-1, channels]));
             }
-            clock.time(parts[1], || {
+            stopwatch.time(parts[1], || {
                 self.projector
                     .forward(&Tensor::cat(&rows, 0), &counts(&shapes), mode.train)
             })
@@ -100,7 +100,7 @@ impl Network {
         let mut features = features.split_with_sizes(counts(&shapes), 0).into_iter();
         Ok(shapes.map(|(batch, h, w)| {
             let features = features.next().unwrap_or_default().reshape([batch, h * w, -1]);
-            clock.time(parts[2], || self.grouping.forward(features, (h, w)))
+            stopwatch.time(parts[2], || self.grouping.forward(features, (h, w)))
         }))
     }
 }
