@@ -8,7 +8,8 @@ use slotcon::run::crew::Launch;
 use slotcon::run::stop::Stop;
 use slotcon::run::{Options, Start, device, pretrain};
 use slotcon_data::scenes;
-use slotcon_eval::{Classes, LabelLayout, Protocol, Segmenter, TestSet, Which, pairs};
+use slotcon_eval::{Classes, LabelLayout, Segmenter, TestSet, Which, pairs};
+use slotcon_metrics::matching::Protocol;
 
 use crate::evaluate::{as_json, baselines, table};
 use crate::report;

@@ -7,9 +7,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 use slotcon_eval::baselines::PixelFeatures;
-use slotcon_eval::{
-    Classes, LabelLayout, Measured, NameList, Part, Protocol, Segmenter, Spread, TestSet, pairs,
-};
+use slotcon_eval::{Classes, LabelLayout, Measured, NameList, Part, Segmenter, Spread, TestSet, pairs};
+use slotcon_metrics::matching::Protocol;
 
 use crate::network::NetworkArgs;
 

@@ -4,15 +4,15 @@
 use rayon::prelude::*;
 use serde::Serialize;
 use slotcon_data::{LabelMap, Picture};
+use slotcon_metrics::cluster_score::ClusterScore;
+use slotcon_metrics::confusion::Confusion;
+use slotcon_metrics::matching::Protocol;
 
 use crate::baselines::{ColourClusters, ColourConfig, PixelFeatures};
-use crate::confusion::Confusion;
 use crate::error::Error;
 use crate::features::FeatureClusters;
 use crate::kmeans::KMeansConfig;
 use crate::labelled::{Classes, Pair};
-use crate::matching::Protocol;
-use crate::score::ClusterScore;
 use crate::segmenter::Segmenter;
 
 /// Something that gives every pixel a cluster.

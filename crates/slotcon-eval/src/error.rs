@@ -54,7 +54,7 @@ pub enum Error {
     NothingToMeasure,
     /// Maps that cannot be counted.
     #[error(transparent)]
-    Confusion(#[from] crate::confusion::ConfusionError),
+    Confusion(#[from] slotcon_metrics::confusion::ConfusionError),
     /// Rows that cannot be clustered.
     #[error(transparent)]
     KMeans(#[from] crate::kmeans::KMeansError),

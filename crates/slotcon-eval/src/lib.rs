@@ -2,7 +2,6 @@
 
 pub mod baselines;
 mod clusters;
-pub mod confusion;
 mod draws;
 pub mod embed;
 mod error;
@@ -11,12 +10,9 @@ pub mod gallery;
 pub mod kmeans;
 mod labelled;
 pub mod masks;
-pub mod matching;
 pub mod page;
 pub mod pictures;
 pub mod report;
-pub mod rle;
-pub mod score;
 mod segmenter;
 mod tiles;
 pub mod upsample;
@@ -25,6 +21,5 @@ pub mod whole;
 pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};
 pub use error::Error;
 pub use labelled::{Classes, LabelLayout, NameList, Pair, pairs};
-pub use matching::Protocol;
 pub use pictures::{Pictures, Sight, Watch};
 pub use segmenter::{Segmenter, Which};

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
-use slotcon_eval::confusion::Confusion;
-use slotcon_eval::matching::Protocol;
-use slotcon_eval::score::ClusterScore;
+use slotcon_metrics::cluster_score::ClusterScore;
+use slotcon_metrics::confusion::Confusion;
+use slotcon_metrics::matching::Protocol;
 
 const IGNORE: u16 = 255;
 const TOLERANCE: f64 = 1e-12;

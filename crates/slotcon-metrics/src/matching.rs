@@ -95,7 +95,7 @@ fn majority(confusion: &Confusion) -> Assignment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::ClusterScore;
+    use crate::cluster_score::ClusterScore;
 
     fn confusion(classes: usize, clusters: usize, mut count: impl FnMut(usize, usize) -> u64) -> Confusion {
         let mut all = Confusion::new(classes, clusters, 255);
