@@ -9,7 +9,7 @@ use slotcon::run::stop::Stop;
 use slotcon::run::{Options, Start, device, pretrain};
 use slotcon_data::scenes;
 use slotcon_eval::{Classes, LabelLayout, Segmenter, TestSet, Which, pairs};
-use slotcon_metrics::matching::Protocol;
+use slotcon_metrics::Matching;
 
 use crate::evaluate::{as_json, baselines, table};
 use crate::report;
@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None,
     )?;
     let set = TestSet::load(&held_out, classes, SIZE)?;
-    let matching = Protocol::Hungarian;
+    let matching = Matching::Hungarian;
     let trained = Segmenter::open(&outcome.checkpoint, Which::Teacher, device)?;
     let mut rows = vec![("trained", set.measure(&trained, matching)?)];
     rows.extend(baselines(&set, &trained, matching, args.seed)?);

@@ -49,12 +49,9 @@ pub enum Error {
         /// What is wrong, and what would be right.
         reason: String,
     },
-    /// No pixel has a label that counts.
-    #[error("every pixel of the label maps is ignored: is ignore_index right?")]
-    NothingToMeasure,
-    /// Maps that cannot be counted.
+    /// Label maps that cannot be counted or scored.
     #[error(transparent)]
-    Confusion(#[from] slotcon_metrics::confusion::ConfusionError),
+    Metrics(#[from] slotcon_metrics::Error),
     /// Rows that cannot be clustered.
     #[error(transparent)]
     KMeans(#[from] crate::kmeans::KMeansError),

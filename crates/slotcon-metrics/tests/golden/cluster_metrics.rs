@@ -1,18 +1,15 @@
-//! Golden values of SciPy's assignment and of the scores that follow: every case of every `cluster_metrics*.json` in
-//! the fixtures folder.
+//! Golden values of SciPy's assignment and of the scores that follow: every case of every `cluster_metrics*.json`.
 
 use std::error::Error;
 use std::path::Path;
-use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use safetensors::{Dtype, SafeTensors};
+use libtest_mimic::{Failed, Trial};
+use safetensors::SafeTensors;
 use serde::Deserialize;
-use slotcon_metrics::cluster_score::ClusterScore;
-use slotcon_metrics::confusion::Confusion;
-use slotcon_metrics::matching::Protocol;
+use slotcon_metrics::{ClusterScore, Confusion, Matching};
 
-const IGNORE: u16 = 255;
+use super::support::{IGNORE, check, maps, near, records};
+
 const TOLERANCE: f64 = 1e-12;
 
 #[derive(Deserialize)]
@@ -26,41 +23,10 @@ struct Case {
     pixel_accuracy: f64,
 }
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let args = Arguments::from_args();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = std::env::var_os("SLOTCON_FIXTURES")
-        .map_or_else(|| root.join("../shared/fixtures"), |value| root.join(value));
-    let mut trials = if folder.is_dir() {
-        trials(&folder)?
-    } else {
-        Vec::new()
-    };
-    if trials.is_empty() {
-        eprintln!(
-            "IGNORED: no cluster_metrics*.json in {}; set SLOTCON_FIXTURES to a folder that has them",
-            folder.display()
-        );
-        trials.push(Trial::test("cluster_metrics (no fixtures)", || Ok(())).with_ignored_flag(true));
-    }
-    Ok(libtest_mimic::run(&args, trials).exit_code())
-}
-
-fn trials(folder: &Path) -> Result<Vec<Trial>, Box<dyn Error>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(stem) = name
-            .strip_suffix(".json")
-            .filter(|stem| stem.starts_with("cluster_metrics"))
-        {
-            files.push((stem.to_owned(), entry.path()));
-        }
-    }
-    files.sort();
+/// One test a case.
+pub fn trials(folder: &Path) -> Result<Vec<Trial>, Box<dyn Error>> {
     let mut trials = Vec::new();
-    for (stem, file) in files {
+    for (stem, file) in records(folder, "cluster_metrics")? {
         let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&file)?)?;
         for (index, case) in cases.into_iter().enumerate() {
             let tensors = file.with_extension("safetensors");
@@ -83,15 +49,11 @@ fn run(case: &Case, index: usize, tensors: &Path) -> Result<(), Failed> {
         format!("{} maps for {} images", label.len(), case.images)
     })?;
 
-    // Counted in two parts, as several threads would.
     let mut confusion = Confusion::new(case.classes, case.clusters, IGNORE);
-    let mut second = confusion.clone();
-    for (i, (label, prediction)) in label.iter().zip(&prediction).enumerate() {
-        let part = if i % 2 == 0 { &mut confusion } else { &mut second };
-        part.add(label, prediction)?;
+    for (label, prediction) in label.iter().zip(&prediction) {
+        confusion.add(label, prediction)?;
     }
-    confusion.merge(&second)?;
-    let score = ClusterScore::of(&confusion, Protocol::Hungarian).ok_or("no pixel was counted")?;
+    let score = ClusterScore::of(&confusion, Matching::Hungarian)?;
 
     // Pairs without a common pixel are arbitrary where several are left over.
     let sure = |pairs: &[(usize, usize)]| -> Vec<(usize, usize)> {
@@ -109,43 +71,12 @@ fn run(case: &Case, index: usize, tensors: &Path) -> Result<(), Failed> {
         format!("{ours:?} for {:?}", case.assignment)
     })?;
 
-    check(score.iou.len() == case.iou.len(), || {
-        format!("{} IoUs for {}", score.iou.len(), case.iou.len())
-    })?;
-    for (class, (ours, theirs)) in score.iou.iter().zip(&case.iou).enumerate() {
-        let equal = match (ours, theirs) {
-            (Some(ours), Some(theirs)) => (ours - theirs).abs() <= TOLERANCE,
-            (None, None) => true,
-            _ => false,
-        };
-        check(equal, || format!("IoU of class {class}: {ours:?} for {theirs:?}"))?;
-    }
-    for (name, ours, theirs) in [
-        ("mIoU", score.miou, case.miou),
-        ("pixel accuracy", score.pixel_accuracy, case.pixel_accuracy),
-    ] {
-        check((ours - theirs).abs() <= TOLERANCE, || {
-            format!("{name}: {ours} for {theirs}")
-        })?;
-    }
-    Ok(())
-}
-
-fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(otherwise().into()) }
-}
-
-/// The maps of a `[pictures, height, width]` tensor of bytes.
-fn maps(file: &SafeTensors, name: &str) -> Result<Vec<Vec<u16>>, Failed> {
-    let view = file.tensor(name)?;
-    let &[_, height, width] = view.shape() else {
-        return Err(format!("{name} has shape {:?}", view.shape()).into());
-    };
-    check(view.dtype() == Dtype::U8, || {
-        format!("{name} is {:?}", view.dtype())
-    })?;
-    let maps = view.data().chunks_exact(height * width);
-    Ok(maps
-        .map(|map| map.iter().map(|&id| u16::from(id)).collect())
-        .collect())
+    near("IoU", &score.iou, &case.iou, TOLERANCE)?;
+    near("mIoU", &[Some(score.miou)], &[Some(case.miou)], TOLERANCE)?;
+    near(
+        "pixel accuracy",
+        &[Some(score.pixel_accuracy)],
+        &[Some(case.pixel_accuracy)],
+        TOLERANCE,
+    )
 }
