@@ -7,8 +7,9 @@ use slotcon::recipe::Recipe;
 use slotcon::run::crew::Launch;
 use slotcon::run::stop::Stop;
 use slotcon::run::{Options, Start, device, pretrain};
+use slotcon_data::labelled::{Classes, LabelLayout, pairs};
 use slotcon_data::scenes;
-use slotcon_eval::{Classes, LabelLayout, Segmenter, TestSet, Which, pairs};
+use slotcon_eval::{Segmenter, TestSet, Which};
 use slotcon_metrics::Matching;
 
 use crate::evaluate::{as_json, baselines, table};

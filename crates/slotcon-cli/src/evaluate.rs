@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
+use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
 use slotcon_eval::baselines::PixelFeatures;
-use slotcon_eval::{Classes, LabelLayout, Measured, NameList, Part, Segmenter, Spread, TestSet, pairs};
+use slotcon_eval::{Measured, Part, Segmenter, Spread, TestSet};
 use slotcon_metrics::Matching;
 
 use crate::network::NetworkArgs;

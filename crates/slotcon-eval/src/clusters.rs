@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
+use slotcon_data::labelled::{Classes, Pair};
 use slotcon_data::{LabelMap, Picture};
 use slotcon_metrics::{ClusterScore, Confusion, Matching};
 
@@ -10,7 +11,6 @@ use crate::baselines::{ColourClusters, ColourConfig, PixelFeatures};
 use crate::error::Error;
 use crate::features::FeatureClusters;
 use crate::kmeans::KMeansConfig;
-use crate::labelled::{Classes, Pair};
 use crate::segmenter::Segmenter;
 
 /// Something that gives every pixel a cluster.

@@ -14,14 +14,6 @@ pub enum Error {
     /// Pictures or label maps.
     #[error(transparent)]
     Data(#[from] slotcon_data::Error),
-    /// One picture.
-    #[error("{}: {source}", path.display())]
-    Picture {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: slotcon_data::PictureError,
-    },
     /// A file that cannot be read.
     #[error("{}: cannot read: {source}", path.display())]
     Read {
@@ -40,14 +32,6 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
-    },
-    /// Labels, classes or pairs that do not fit.
-    #[error("{}: {reason}", path.display())]
-    Labels {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong, and what would be right.
-        reason: String,
     },
     /// Label maps that cannot be counted or scored.
     #[error(transparent)]

@@ -8,7 +8,6 @@ mod error;
 pub mod features;
 pub mod gallery;
 pub mod kmeans;
-mod labelled;
 pub mod masks;
 pub mod page;
 pub mod pictures;
@@ -20,6 +19,5 @@ pub mod whole;
 
 pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};
 pub use error::Error;
-pub use labelled::{Classes, LabelLayout, NameList, Pair, pairs};
 pub use pictures::{Pictures, Sight, Watch};
 pub use segmenter::{Segmenter, Which};
