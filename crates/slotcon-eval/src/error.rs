@@ -14,17 +14,6 @@ pub enum Error {
     /// Pictures or label maps.
     #[error(transparent)]
     Data(#[from] slotcon_data::Error),
-    /// A file that cannot be read.
-    #[error("{}: cannot read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// What a run left behind cannot be used.
-    #[error(transparent)]
-    Run(#[from] slotcon::Error),
     /// A file that cannot be written.
     #[error("{}: cannot write: {source}", path.display())]
     Write {
@@ -39,9 +28,6 @@ pub enum Error {
     /// Rows that cannot be clustered.
     #[error(transparent)]
     KMeans(#[from] crate::kmeans::KMeansError),
-    /// A picture that cannot be encoded.
-    #[error("cannot make a JPEG of a picture: {0}")]
-    Jpeg(#[from] jpeg_encoder::EncodingError),
     /// A value that cannot be written as JSON.
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),
