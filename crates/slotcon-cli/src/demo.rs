@@ -7,8 +7,10 @@ use slotcon::recipe::Recipe;
 use slotcon::run::crew::Launch;
 use slotcon::run::stop::Stop;
 use slotcon::run::{Options, Start, device, pretrain};
+use slotcon_data::labelled::{Classes, LabelLayout, pairs};
 use slotcon_data::scenes;
-use slotcon_eval::{Classes, LabelLayout, Protocol, Segmenter, TestSet, Which, pairs};
+use slotcon_eval::{Segmenter, TestSet, Which};
+use slotcon_metrics::Matching;
 
 use crate::evaluate::{as_json, baselines, table};
 use crate::report;
@@ -109,7 +111,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None,
     )?;
     let set = TestSet::load(&held_out, classes, SIZE)?;
-    let matching = Protocol::Hungarian;
+    let matching = Matching::Hungarian;
     let trained = Segmenter::open(&outcome.checkpoint, Which::Teacher, device)?;
     let mut rows = vec![("trained", set.measure(&trained, matching)?)];
     rows.extend(baselines(&set, &trained, matching, args.seed)?);

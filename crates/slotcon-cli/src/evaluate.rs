@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
+use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
 use slotcon_eval::baselines::PixelFeatures;
-use slotcon_eval::{
-    Classes, LabelLayout, Measured, NameList, Part, Protocol, Segmenter, Spread, TestSet, pairs,
-};
+use slotcon_eval::{Measured, Part, Segmenter, Spread, TestSet};
+use slotcon_metrics::Matching;
 
 use crate::network::NetworkArgs;
 
@@ -106,16 +106,16 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     let pairs = pairs(&args.images, &args.labels, args.layout, list.as_ref())?;
     let set = TestSet::load(&pairs, classes, args.side)?;
     let matching = if args.many_to_one {
-        Protocol::Majority
+        Matching::Majority
     } else {
-        Protocol::Hungarian
+        Matching::Hungarian
     };
 
     let confusion = set.confusion(&segmenter)?;
     let mut rows = vec![("trained", set.score(&confusion, matching)?)];
     let many_to_one = segmenter.prototypes() > set.classes() && !args.many_to_one;
     if many_to_one {
-        rows.push(("many_to_one", set.score(&confusion, Protocol::Majority)?));
+        rows.push(("many_to_one", set.score(&confusion, Matching::Majority)?));
     }
     if args.baselines {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
@@ -184,7 +184,7 @@ impl Seeds {
 pub fn baselines(
     set: &TestSet,
     trained: &Segmenter,
-    matching: Protocol,
+    matching: Matching,
     seed: u64,
 ) -> anyhow::Result<[(&'static str, Measured); 4]> {
     let untrained = trained.untrained_twin()?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon::run::{RunDirectory, device};
-use slotcon_eval::report::{self, Options};
+use slotcon_report::run::{self as report, Options};
 
 /// Write RUN/report.html: health with advice, segments, prototypes, curves, what went wrong, environment and recipe of a run,
 /// on one page that needs no network. `slotcon pretrain` does so by itself when it ends; this does it again, of a run that

@@ -7,7 +7,7 @@ use anyhow::Context;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Dataset, Layout};
-use slotcon_eval::{Watch, masks, rle};
+use slotcon_eval::{Watch, masks};
 
 use crate::network::{NetworkArgs, exit};
 use crate::watch::Bar;
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 masks::write_index_png(&with(".labels.png"), picture.width(), picture.height(), &ids)?;
                 masks::write_overlay(&with(".overlay.png"), &picture, &ids)?;
                 if args.masks {
-                    rle::write_masks(&with(".masks.json"), picture.width(), picture.height(), &ids)?;
+                    masks::write_masks(&with(".masks.json"), picture.width(), picture.height(), &ids)?;
                 }
             }
             Err(reason) => {

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_data::Layout;
-use slotcon_eval::gallery::{self, Config};
+use slotcon_eval::survey::{Config, survey};
 use slotcon_eval::whole::WholeFile;
 use slotcon_eval::{Pictures, Sight};
+use slotcon_report::gallery;
 
 use crate::network::{NetworkArgs, exit};
 use crate::watch::Bar;
@@ -75,14 +76,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // A place that cannot be written is said now, not after all pictures have been looked at.
     drop(WholeFile::begin(&args.out)?);
     let mut bar = Bar::default();
-    let survey = gallery::survey(&segmenter, &pictures, &config, &mut bar)?;
+    let survey = survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {
         let source = args.network.checkpoint.display().to_string();
-        gallery::write_html(
-            &args.out, &source, &segmenter, &pictures, &survey, &config, &mut bar,
-        )?;
+        gallery::write_html(&args.out, &source, &segmenter, &pictures, &survey, &mut bar)?;
     } else {
-        gallery::write_png(&args.out, &segmenter, &pictures, &survey, config.top, &mut bar)?;
+        gallery::write_png(&args.out, &segmenter, &pictures, &survey, &mut bar)?;
     }
     bar.finish();
     eprintln!(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use slotcon_data::labels::read_label_map;
+use slotcon_data::labelled::read_label_map;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::{AugmentConfig, Dataset, Layout, Loader, LoaderConfig, PairMaker};
 

@@ -3,16 +3,14 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
+use slotcon_data::labelled::{Classes, Pair};
 use slotcon_data::{LabelMap, Picture};
+use slotcon_metrics::{ClusterScore, Confusion, Matching};
 
 use crate::baselines::{ColourClusters, ColourConfig, PixelFeatures};
-use crate::confusion::Confusion;
 use crate::error::Error;
 use crate::features::FeatureClusters;
 use crate::kmeans::KMeansConfig;
-use crate::labelled::{Classes, Pair};
-use crate::matching::Protocol;
-use crate::score::ClusterScore;
 use crate::segmenter::Segmenter;
 
 /// Something that gives every pixel a cluster.
@@ -111,8 +109,8 @@ impl TestSet {
     ///
     /// # Errors
     /// A set in which every pixel is ignored.
-    pub fn score(&self, confusion: &Confusion, matching: Protocol) -> Result<Measured, Error> {
-        let score = ClusterScore::of(confusion, matching).ok_or(Error::NothingToMeasure)?;
+    pub fn score(&self, confusion: &Confusion, matching: Matching) -> Result<Measured, Error> {
+        let score = ClusterScore::of(confusion, matching)?;
         let names = self.classes.classes.iter().cloned();
         let part = |classes: std::ops::Range<usize>| Part::of(&score, confusion, classes);
         let things = self.classes.things;
@@ -131,7 +129,7 @@ impl TestSet {
     ///
     /// # Errors
     /// As the two.
-    pub fn measure(&self, clusterer: &dyn Clusterer, matching: Protocol) -> Result<Measured, Error> {
+    pub fn measure(&self, clusterer: &dyn Clusterer, matching: Matching) -> Result<Measured, Error> {
         self.score(&self.confusion(clusterer)?, matching)
     }
 
@@ -143,7 +141,7 @@ impl TestSet {
         &self,
         segmenter: &Segmenter,
         seeds: std::ops::Range<u64>,
-        matching: Protocol,
+        matching: Matching,
     ) -> Result<Vec<Measured>, Error> {
         let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
         let fits = FeatureClusters::fit(segmenter, &pictures, self.classes(), seeds)?;
@@ -167,7 +165,7 @@ impl TestSet {
     ///
     /// # Errors
     /// A set in which every pixel is ignored.
-    pub fn measure_one_segment(&self, matching: Protocol) -> Result<Measured, Error> {
+    pub fn measure_one_segment(&self, matching: Matching) -> Result<Measured, Error> {
         self.measure(&OneSegment, matching)
     }
 
@@ -191,10 +189,10 @@ impl TestSet {
     }
 
     /// How it is measured, in words.
-    pub fn protocol(&self, matching: Protocol) -> String {
+    pub fn protocol(&self, matching: Matching) -> String {
         let matched = match matching {
-            Protocol::Hungarian => "one-to-one (Hungarian) matching",
-            Protocol::Majority => "every cluster matched to the class it has most of",
+            Matching::Hungarian => "one-to-one (Hungarian) matching",
+            Matching::Majority => "every cluster matched to the class it has most of",
         };
         format!(
             "{} pictures, short side {} px, centre crop, arg-max over clusters, one confusion matrix, {matched}, {} classes",

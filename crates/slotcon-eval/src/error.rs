@@ -14,25 +14,6 @@ pub enum Error {
     /// Pictures or label maps.
     #[error(transparent)]
     Data(#[from] slotcon_data::Error),
-    /// One picture.
-    #[error("{}: {source}", path.display())]
-    Picture {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: slotcon_data::PictureError,
-    },
-    /// A file that cannot be read.
-    #[error("{}: cannot read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// What a run left behind cannot be used.
-    #[error(transparent)]
-    Run(#[from] slotcon::Error),
     /// A file that cannot be written.
     #[error("{}: cannot write: {source}", path.display())]
     Write {
@@ -41,26 +22,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Labels, classes or pairs that do not fit.
-    #[error("{}: {reason}", path.display())]
-    Labels {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong, and what would be right.
-        reason: String,
-    },
-    /// No pixel has a label that counts.
-    #[error("every pixel of the label maps is ignored: is ignore_index right?")]
-    NothingToMeasure,
-    /// Maps that cannot be counted.
+    /// Label maps that cannot be counted or scored.
     #[error(transparent)]
-    Confusion(#[from] crate::confusion::ConfusionError),
+    Metrics(#[from] slotcon_metrics::Error),
     /// Rows that cannot be clustered.
     #[error(transparent)]
     KMeans(#[from] crate::kmeans::KMeansError),
-    /// A picture that cannot be encoded.
-    #[error("cannot make a JPEG of a picture: {0}")]
-    Jpeg(#[from] jpeg_encoder::EncodingError),
     /// A value that cannot be written as JSON.
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -2,29 +2,20 @@
 
 pub mod baselines;
 mod clusters;
-pub mod confusion;
 mod draws;
 pub mod embed;
 mod error;
 pub mod features;
-pub mod gallery;
 pub mod kmeans;
-mod labelled;
 pub mod masks;
-pub mod matching;
-pub mod page;
 pub mod pictures;
-pub mod report;
-pub mod rle;
-pub mod score;
 mod segmenter;
+pub mod survey;
 mod tiles;
 pub mod upsample;
 pub mod whole;
 
 pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};
 pub use error::Error;
-pub use labelled::{Classes, LabelLayout, NameList, Pair, pairs};
-pub use matching::Protocol;
 pub use pictures::{Pictures, Sight, Watch};
 pub use segmenter::{Segmenter, Which};

@@ -1,8 +1,9 @@
-//! Label maps as files: index PNGs with a palette, and overlays on the picture.
+//! Label maps as files: index PNGs with a palette, overlays on the picture, and masks as JSON.
 
 use std::path::Path;
 
 use slotcon_data::Picture;
+use slotcon_metrics::rle;
 
 use crate::error::Error;
 use crate::whole::write_whole;
@@ -72,6 +73,18 @@ pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), 
         encoder.set_color(png::ColorType::Rgb);
         encoder.write_header()?.write_image_data(drawn.rgb())
     })
+}
+
+/// Writes the mask of every group in a picture ([`rle::masks`]) as a JSON list.
+///
+/// # Errors
+/// What the file system says; nothing half-written stays.
+pub fn write_masks(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), Error> {
+    let text = serde_json::to_string(&rle::masks(width, height, ids)).map_err(|e| Error::Write {
+        path: path.into(),
+        source: e.into(),
+    })?;
+    write_whole(path, text.as_bytes())
 }
 
 /// Encodes into memory, then writes whole or not at all.

@@ -154,12 +154,12 @@ impl Pictures {
     ///
     /// # Errors
     /// The first error of `take`.
-    pub fn each(
+    pub fn each<E>(
         &self,
         indices: &[usize],
         watch: &mut dyn Watch,
-        mut take: impl FnMut(Seen) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        mut take: impl FnMut(Seen) -> Result<(), E>,
+    ) -> Result<(), E> {
         for chunk in indices.chunks(CHUNK) {
             let loaded: Vec<_> = chunk.par_iter().map(|&index| (index, self.load(index))).collect();
             for (index, seen) in loaded {
@@ -222,7 +222,7 @@ mod tests {
         let pictures = Pictures::open(&[root], Layout::Folder, sight, None).unwrap();
         let (mut told, mut seen) = (Told::default(), Vec::new());
         pictures
-            .each(pictures.chosen(), &mut told, |s| {
+            .each::<Error>(pictures.chosen(), &mut told, |s| {
                 assert_eq!(
                     (s.picture.width(), s.picture.height(), s.original),
                     (16, 16, (64, 64))

@@ -217,7 +217,7 @@ pub fn write(
         if waiting.len() >= config.batch.max(1) {
             flush(&mut waiting)?;
         }
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     flush(&mut waiting)?;
     if rows == 0 {

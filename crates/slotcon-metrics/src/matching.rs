@@ -6,9 +6,8 @@ use pathfinding::prelude::kuhn_munkres;
 use crate::confusion::Confusion;
 
 /// How clusters are given to classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Matching {
     /// One-to-one, so that the most pixels agree (Hungarian algorithm, over the whole set at once). With more clusters
     /// than classes some stay without class and all their pixels count as wrong; the measure of the literature on
     /// unsupervised segmentation.
@@ -20,32 +19,26 @@ pub enum Protocol {
 }
 
 /// The class of every cluster, if it has one.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     class_of: Vec<Option<usize>>,
 }
 
 impl Assignment {
-    /// From the class of every cluster.
-    pub fn new(class_of: Vec<Option<usize>>) -> Self {
-        Self { class_of }
-    }
-
-    /// By `protocol`.
-    pub fn of(confusion: &Confusion, protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Hungarian => hungarian(confusion),
-            Protocol::Majority => majority(confusion),
+    /// Gives every cluster of `confusion` its class by `matching`.
+    pub fn of(confusion: &Confusion, matching: Matching) -> Self {
+        match matching {
+            Matching::Hungarian => hungarian(confusion),
+            Matching::Majority => majority(confusion),
         }
     }
 
-    /// The class of a cluster.
+    /// The class that a cluster stands for, if any.
     pub fn class_of(&self, cluster: usize) -> Option<usize> {
         self.class_of.get(cluster).copied().flatten()
     }
 
-    /// All (class, cluster), sorted.
+    /// Lists all (class, cluster), sorted.
     pub fn pairs(&self) -> Vec<(usize, usize)> {
         let mut pairs: Vec<_> = self
             .class_of
@@ -95,7 +88,7 @@ fn majority(confusion: &Confusion) -> Assignment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::ClusterScore;
+    use crate::cluster_score::ClusterScore;
 
     fn confusion(classes: usize, clusters: usize, mut count: impl FnMut(usize, usize) -> u64) -> Confusion {
         let mut all = Confusion::new(classes, clusters, 255);
@@ -153,7 +146,12 @@ mod tests {
             [[3, 1, 0, 2], [2, 5, 0, 2]][class][cluster]
         });
         let found = majority(&confusion);
-        assert_eq!(found, Assignment::new(vec![Some(0), Some(1), None, Some(0)]));
+        assert_eq!(
+            found,
+            Assignment {
+                class_of: vec![Some(0), Some(1), None, Some(0)]
+            }
+        );
         assert_eq!(found.pairs(), [(0, 0), (0, 3), (1, 1)]);
     }
 
@@ -164,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn as_many_prototypes_as_published_are_matched_in_time() {
+    fn as_many_prototypes_as_published_are_matched() {
         let confusion = confusion(27, 256, |class, cluster| {
             ((class * 31 + cluster * 17) % 23) as u64
         });
         assert_eq!(hungarian(&confusion).pairs().len(), 27);
-        assert!(ClusterScore::of(&confusion, Protocol::Majority).is_some());
+        assert!(ClusterScore::of(&confusion, Matching::Majority).is_ok());
     }
 }

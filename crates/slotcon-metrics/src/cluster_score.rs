@@ -1,13 +1,12 @@
 //! Mean intersection over union and pixel accuracy of clusters against labels.
 
 use crate::confusion::Confusion;
-use crate::matching::{Assignment, Protocol};
+use crate::error::Error;
+use crate::matching::{Assignment, Matching};
 
 /// How well clusters match classes over a whole set.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClusterScore {
-    /// How clusters were given to classes.
-    pub protocol: Protocol,
     /// The class of every cluster.
     pub assignment: Assignment,
     /// By class: intersection over union in 0..=1. 0 for a class that occurs but got no cluster, none for one that does
@@ -24,32 +23,34 @@ pub struct ClusterScore {
 }
 
 impl ClusterScore {
-    /// The score by `protocol`; none where no pixel was counted.
-    pub fn of(confusion: &Confusion, protocol: Protocol) -> Option<Self> {
-        let assignment = Assignment::of(confusion, protocol);
+    /// Scores the clusters of `confusion`, each as the class that `matching` gives it.
+    ///
+    /// # Errors
+    /// [`Error::NothingCounted`] where no pixel was counted.
+    pub fn of(confusion: &Confusion, matching: Matching) -> Result<Self, Error> {
+        let total = confusion.total();
+        if total == 0 {
+            return Err(Error::NothingCounted);
+        }
+        let assignment = Assignment::of(confusion, matching);
         let (classes, clusters) = (confusion.classes(), confusion.clusters());
         let mut correct = vec![0u64; classes];
-        let mut claimed = vec![0u64; classes];
+        let mut assigned = vec![0u64; classes];
         for cluster in 0..clusters {
             if let Some(class) = assignment.class_of(cluster) {
                 correct[class] += confusion.count(class, cluster);
-                claimed[class] += confusion.cluster_size(cluster);
+                assigned[class] += confusion.cluster_size(cluster);
             }
-        }
-        let total = confusion.total();
-        if total == 0 {
-            return None;
         }
         let iou: Vec<_> = (0..classes)
             .map(|class| {
                 let size = confusion.class_size(class);
-                let union = size + claimed[class] - correct[class];
+                let union = size + assigned[class] - correct[class];
                 (size > 0).then(|| correct[class] as f64 / union as f64)
             })
             .collect();
         let occurring: Vec<f64> = iou.iter().copied().flatten().collect();
-        Some(Self {
-            protocol,
+        Ok(Self {
             assignment,
             miou: occurring.iter().sum::<f64>() / occurring.len() as f64,
             iou,
@@ -73,7 +74,7 @@ mod tests {
         confusion
             .add(&[0, 0, 0, 0, 0, 0, 1, 1, 255], &[1, 1, 1, 1, 0, 0, 0, 0, 0])
             .unwrap();
-        let score = ClusterScore::of(&confusion, Protocol::Hungarian).unwrap();
+        let score = ClusterScore::of(&confusion, Matching::Hungarian).unwrap();
         assert_eq!(score.assignment.pairs(), [(0, 1), (1, 0)]);
         assert_eq!(score.iou, [Some(4.0 / 6.0), Some(2.0 / 4.0), None]);
         assert_eq!(score.miou, (4.0 / 6.0 + 0.5) / 2.0);
@@ -84,9 +85,9 @@ mod tests {
     fn several_clusters_of_a_class_count_together_by_majority_alone() {
         let mut confusion = Confusion::new(2, 3, 255);
         confusion.add(&[0, 0, 0, 1], &[0, 0, 1, 2]).unwrap();
-        let many = ClusterScore::of(&confusion, Protocol::Majority).unwrap();
+        let many = ClusterScore::of(&confusion, Matching::Majority).unwrap();
         assert_eq!((many.miou, many.pixel_accuracy), (1.0, 1.0));
-        let one = ClusterScore::of(&confusion, Protocol::Hungarian).unwrap();
+        let one = ClusterScore::of(&confusion, Matching::Hungarian).unwrap();
         assert_eq!(one.iou, [Some(2.0 / 3.0), Some(1.0)]);
         assert_eq!(one.pixel_accuracy, 0.75);
     }
@@ -95,15 +96,15 @@ mod tests {
     fn a_class_without_cluster_has_none_of_its_pixels_right() {
         let mut confusion = Confusion::new(3, 1, 255);
         confusion.add(&[0, 0, 1], &[0, 0, 0]).unwrap();
-        let score = ClusterScore::of(&confusion, Protocol::Hungarian).unwrap();
+        let score = ClusterScore::of(&confusion, Matching::Hungarian).unwrap();
         assert_eq!(score.iou, [Some(2.0 / 3.0), Some(0.0), None]);
     }
 
     #[test]
     fn nothing_counted_is_no_score() {
         assert_eq!(
-            ClusterScore::of(&Confusion::new(3, 3, 255), Protocol::Hungarian),
-            None
+            ClusterScore::of(&Confusion::new(3, 3, 255), Matching::Hungarian),
+            Err(Error::NothingCounted)
         );
     }
 }

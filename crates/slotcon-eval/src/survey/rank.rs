@@ -80,6 +80,11 @@ impl Ranking {
         self.looked_at
     }
 
+    /// Pictures kept for each prototype.
+    pub fn top(&self) -> usize {
+        self.top
+    }
+
     /// K.
     pub fn prototypes(&self) -> usize {
         self.best.len()

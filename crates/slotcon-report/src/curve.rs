@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::series::Series;
 use crate::page::escape;
+use crate::series::Series;
 
 /// A curve and what surrounds it.
 #[derive(Debug, Clone, PartialEq)]

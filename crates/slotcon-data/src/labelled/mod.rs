@@ -1,5 +1,6 @@
 //! Pictures with label maps, in the layouts in which people keep them.
 
+mod label_map;
 mod layout;
 mod pair;
 mod published;
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
 pub use pair::{NameList, Pair, pairs};
 
@@ -42,10 +44,7 @@ impl Classes {
     /// # Errors
     /// A file that cannot be read, is something else, or contradicts itself.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Labels {
-            path: path.into(),
-            reason,
-        };
+        let wrong = |reason: String| Error::labels(path, reason);
         let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
         let classes: Self = serde_json::from_slice(&bytes).map_err(|e| {
             wrong(format!(
@@ -75,7 +74,7 @@ impl Classes {
     }
 
     /// Class of `id` in a file; `None` for one that is no class and is not ignored either.
-    fn of(&self, id: u16) -> Option<u16> {
+    fn class_of(&self, id: u16) -> Option<u16> {
         let class = match &self.ids {
             _ if id == self.ignore_index => id,
             Some(ids) => *ids.get(usize::from(id))?,
@@ -98,9 +97,12 @@ mod tests {
     #[test]
     fn files_of_classes() {
         let plain = read(r#"{"classes": ["a", "b"], "ignore_index": 2}"#).unwrap();
-        assert_eq!((plain.of(1), plain.of(2), plain.of(3)), (Some(1), Some(2), None));
+        assert_eq!(
+            (plain.class_of(1), plain.class_of(2), plain.class_of(3)),
+            (Some(1), Some(2), None)
+        );
         let mapped = read(r#"{"classes": ["a", "b"], "things": 1, "ids": [1, 255, 0]}"#).unwrap();
-        let classes: Vec<_> = [0, 1, 2, 3, 255].map(|id| mapped.of(id)).into();
+        let classes: Vec<_> = [0, 1, 2, 3, 255].map(|id| mapped.class_of(id)).into();
         assert_eq!(classes, [Some(1), Some(255), Some(0), None, Some(255)]);
         assert!(read(r#"{"classes": []}"#).unwrap_err().contains("names no class"));
         assert!(

@@ -1,6 +1,9 @@
-//! How often each cluster lies on each class, counted over a whole set of pictures.
+//! How often each predicted id lies on each class, counted over a whole set of pictures.
 
-/// Pixel counts, `[classes, clusters]`. Pixels with the ignored label count nowhere.
+use crate::error::Error;
+
+/// Pixel counts, `[C, K]`: class by predicted id, which is a cluster's number or, where K = C, a class. Pixels with the
+/// ignored label count nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -9,51 +12,8 @@ pub struct Confusion {
     counts: Vec<u64>,
 }
 
-/// Why pixels cannot be counted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfusionError {
-    /// Label map and cluster map are of different pictures or sizes.
-    #[error("{labels} labels but {clusters} cluster ids; both maps must have the same pixels")]
-    Length {
-        /// Pixels of the label map.
-        labels: usize,
-        /// Pixels of the cluster map.
-        clusters: usize,
-    },
-    /// A label that is no class.
-    #[error("pixel {pixel} has label {label}, but there are {classes} classes and {ignore} is ignored")]
-    Label {
-        /// Its position in the map.
-        pixel: usize,
-        /// The label.
-        label: u16,
-        /// How many classes there are.
-        classes: usize,
-        /// The label that is ignored.
-        ignore: u16,
-    },
-    /// A cluster id beyond the number of clusters.
-    #[error("pixel {pixel} has cluster {cluster}, but there are {clusters} clusters")]
-    Cluster {
-        /// Its position in the map.
-        pixel: usize,
-        /// The cluster id.
-        cluster: u16,
-        /// How many clusters there are.
-        clusters: usize,
-    },
-    /// Two matrices that cannot be added.
-    #[error("cannot add counts of {theirs:?} (classes, clusters, ignored label) to counts of {ours:?}")]
-    Shape {
-        /// Of the one added to.
-        ours: (usize, usize, u16),
-        /// Of the other.
-        theirs: (usize, usize, u16),
-    },
-}
-
 impl Confusion {
-    /// No pixel counted yet. `ignore` wins where it is also a class id.
+    /// A matrix in which no pixel is counted yet. `ignore` wins where it is also a class id.
     pub fn new(classes: usize, clusters: usize, ignore: u16) -> Self {
         Self {
             classes,
@@ -68,11 +28,11 @@ impl Confusion {
     /// # Errors
     /// Maps of different lengths; an id that is out of range at a pixel that is not ignored. Nothing of the picture is
     /// counted then.
-    pub fn add(&mut self, labels: &[u16], clusters: &[u16]) -> Result<(), ConfusionError> {
+    pub fn add(&mut self, labels: &[u16], clusters: &[u16]) -> Result<(), Error> {
         if labels.len() != clusters.len() {
-            return Err(ConfusionError::Length {
+            return Err(Error::Length {
                 labels: labels.len(),
-                clusters: clusters.len(),
+                predictions: clusters.len(),
             });
         }
         let counted = || {
@@ -85,7 +45,7 @@ impl Confusion {
         for (pixel, (&label, &cluster)) in counted() {
             if usize::from(label) >= self.classes {
                 let (classes, ignore) = (self.classes, self.ignore);
-                return Err(ConfusionError::Label {
+                return Err(Error::Label {
                     pixel,
                     label,
                     classes,
@@ -93,7 +53,7 @@ impl Confusion {
                 });
             }
             if usize::from(cluster) >= self.clusters {
-                return Err(ConfusionError::Cluster {
+                return Err(Error::Cluster {
                     pixel,
                     cluster,
                     clusters: self.clusters,
@@ -108,36 +68,17 @@ impl Confusion {
         Ok(())
     }
 
-    /// Adds what another thread counted.
-    ///
-    /// # Errors
-    /// If the two do not count the same things.
-    pub fn merge(&mut self, other: &Self) -> Result<(), ConfusionError> {
-        let shape = |c: &Self| (c.classes, c.clusters, c.ignore);
-        if shape(self) != shape(other) {
-            return Err(ConfusionError::Shape {
-                ours: shape(self),
-                theirs: shape(other),
-            });
-        }
-        self.counts
-            .iter_mut()
-            .zip(&other.counts)
-            .for_each(|(ours, theirs)| *ours += theirs);
-        Ok(())
-    }
-
-    /// C.
+    /// C, the number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// K.
+    /// K, the number of predicted ids.
     pub fn clusters(&self) -> usize {
         self.clusters
     }
 
-    /// Pixels of `class` that lie in `cluster`.
+    /// How many pixels of `class` lie in `cluster`.
     ///
     /// # Panics
     /// If either is out of range.
@@ -146,17 +87,17 @@ impl Confusion {
         self.counts[class * self.clusters + cluster]
     }
 
-    /// Pixels of `class`.
+    /// How many pixels have the label `class`.
     pub fn class_size(&self, class: usize) -> u64 {
         (0..self.clusters).map(|cluster| self.count(class, cluster)).sum()
     }
 
-    /// Pixels in `cluster`.
+    /// How many pixels lie in `cluster`, those of ignored pixels left out.
     pub fn cluster_size(&self, cluster: usize) -> u64 {
         (0..self.classes).map(|class| self.count(class, cluster)).sum()
     }
 
-    /// All pixels counted.
+    /// How many pixels were counted.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
@@ -187,9 +128,6 @@ mod tests {
             ),
             (3, 2, 5)
         );
-        let mut twice = confusion.clone();
-        twice.merge(&confusion).unwrap();
-        assert_eq!(twice.total(), 10);
     }
 
     #[test]
@@ -205,7 +143,7 @@ mod tests {
         let error = confusion.add(&[0, 2], &[0, 0]).unwrap_err();
         assert_eq!(
             error,
-            ConfusionError::Label {
+            Error::Label {
                 pixel: 1,
                 label: 2,
                 classes: 2,
@@ -215,17 +153,13 @@ mod tests {
         let error = confusion.add(&[0, 1], &[0, 3]).unwrap_err();
         assert_eq!(
             error,
-            ConfusionError::Cluster {
+            Error::Cluster {
                 pixel: 1,
                 cluster: 3,
                 clusters: 3
             }
         );
-        assert!(matches!(
-            confusion.add(&[0], &[]),
-            Err(ConfusionError::Length { .. })
-        ));
-        assert!(confusion.merge(&Confusion::new(2, 3, 0)).is_err());
+        assert!(matches!(confusion.add(&[0], &[]), Err(Error::Length { .. })));
         assert_eq!(confusion.total(), 0);
     }
 }

@@ -3,13 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use slotcon_data::labels::read_label_map;
-use slotcon_data::picture::{DecodeOptions, decode_rgb};
-use slotcon_data::resize::{resize_labels_short_side_center_crop, resize_short_side_center_crop};
-use slotcon_data::{Dataset, LabelMap, Layout, Picture};
-
-use super::{Classes, LabelLayout};
+use super::{Classes, LabelLayout, LabelMap, read_label_map};
 use crate::error::Error;
+use crate::picture::{DecodeOptions, Picture, decode_rgb};
+use crate::resize::{resize_labels_short_side_center_crop, resize_short_side_center_crop};
+use crate::source::{Dataset, Layout};
 
 /// A picture file and its label map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +31,7 @@ impl NameList {
     /// # Errors
     /// A file that cannot be read or names nothing.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Labels {
-            path: path.into(),
-            reason,
-        };
+        let wrong = |reason: String| Error::labels(path, reason);
         let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let names: Vec<String> = lines.map(str::to_owned).collect();
@@ -94,9 +89,9 @@ impl NameList {
         let named = self.names.iter().filter(|name| seen.insert(name.as_str()));
         named
             .map(|name| {
-                by_name.get(name).cloned().ok_or_else(|| Error::Labels {
-                    path: self.path.clone(),
-                    reason: format!("names {name}, which is not among the pictures with labels"),
+                by_name.get(name).cloned().ok_or_else(|| {
+                    let reason = format!("names {name}, which is not among the pictures with labels");
+                    Error::labels(&self.path, reason)
                 })
             })
             .collect()
@@ -131,10 +126,8 @@ pub fn pairs(
             // A list says itself what must be there.
             None if list.is_some() || !layout.is_complete() => {}
             None => {
-                return Err(Error::Labels {
-                    path: picture,
-                    reason: format!("has no label map ({layout}) below {}", labels.display()),
-                });
+                let reason = format!("has no label map ({layout}) below {}", labels.display());
+                return Err(Error::labels(picture, reason));
             }
         }
     }
@@ -143,13 +136,11 @@ pub fn pairs(
         None => all.into_iter().map(|(_, pair)| pair).collect(),
     };
     if chosen.is_empty() {
-        return Err(Error::Labels {
-            path: pictures.into(),
-            reason: format!(
-                "holds no picture with a label map ({layout}) below {}",
-                labels.display()
-            ),
-        });
+        let reason = format!(
+            "holds no picture with a label map ({layout}) below {}",
+            labels.display()
+        );
+        return Err(Error::labels(pictures, reason));
     }
     Ok(chosen)
 }
@@ -171,10 +162,7 @@ impl Pair {
                 source,
             })?;
         let labels = read_label_map(&self.labels)?;
-        let wrong = |reason: String| Error::Labels {
-            path: self.labels.clone(),
-            reason,
-        };
+        let wrong = |reason: String| Error::labels(&self.labels, reason);
         let (a, b) = (
             (picture.width(), picture.height()),
             (labels.width(), labels.height()),
@@ -183,7 +171,7 @@ impl Pair {
             return Err(wrong(format!("is {}x{}, its picture {}x{}", b.0, b.1, a.0, a.1)));
         }
         let named = |&id: &u16| {
-            classes.of(id).ok_or_else(|| {
+            classes.class_of(id).ok_or_else(|| {
                 wrong(format!(
                     "holds id {id}, which is none of the {} classes, and {} is ignored",
                     classes.classes.len(),

@@ -65,7 +65,7 @@ impl LabelMap {
 /// When the file cannot be read, is no PNG, or has colours instead of ids.
 pub fn read_label_map(path: &Path) -> Result<LabelMap> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    decode_label_map(BufReader::new(file)).map_err(|source| Error::Label {
+    decode_label_map(BufReader::new(file)).map_err(|source| Error::Picture {
         path: path.into(),
         source,
     })

@@ -1,8 +1,8 @@
 //! Whether a run is healthy: the figures of its last fifth beside what is normal, and what to change where they are not.
 //! The same ranges and advice as in docs/reading-a-run.md.
 
-use super::curve::number;
 use super::record::Record;
+use crate::curve::number;
 use crate::page::percent;
 
 /// How a figure looks.

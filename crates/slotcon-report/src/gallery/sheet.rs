@@ -6,12 +6,13 @@ use std::path::Path;
 use slotcon_data::Picture;
 use slotcon_data::resize::{Filter, resize};
 
-use super::{Look, Survey, spotlight};
+use slotcon_eval::survey::{Look, Survey};
+use slotcon_eval::whole::WholeFile;
+use slotcon_eval::{Pictures, Segmenter, Watch};
+
+use super::spotlight;
 use crate::error::Error;
 use crate::page::percent;
-use crate::pictures::{Pictures, Watch};
-use crate::segmenter::Segmenter;
-use crate::whole::WholeFile;
 
 /// Side of a picture's place, in pixels.
 const TILE: u32 = 128;
@@ -26,7 +27,7 @@ const MAX_PIXELS: u64 = 1 << 28;
 const GROUND: u8 = 250;
 const INK: u8 = 40;
 
-/// Writes the gallery of `survey` as a PNG, `top` pictures a prototype.
+/// Writes the gallery of `survey` as a PNG.
 ///
 /// # Errors
 /// More prototypes and pictures than fit; what the file system says (nothing half-written stays); whatever libtorch throws.
@@ -35,10 +36,9 @@ pub fn write_png(
     segmenter: &Segmenter,
     pictures: &Pictures,
     survey: &Survey,
-    top: usize,
     watch: &mut dyn Watch,
 ) -> Result<(), Error> {
-    let mut sheet = Sheet::new(survey.shown.len(), top)?;
+    let mut sheet = Sheet::new(survey.shown.len(), survey.ranking.top())?;
     // Where each picture goes: prototype and place.
     let mut places: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
     for (block, &k) in survey.shown.iter().enumerate() {
@@ -58,7 +58,7 @@ pub fn write_png(
             let drawn = spotlight(&small, &ids, survey.shown[block] as u16);
             sheet.put(block, column, &drawn);
         }
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     sheet.write(path)
 }
@@ -86,16 +86,12 @@ struct Sheet {
 
 impl Sheet {
     fn new(blocks: usize, top: usize) -> Result<Self, Error> {
-        let too_large = || {
-            Error::Argument(format!(
-                "{blocks} prototypes with {top} pictures each make too large a sheet: fewer pictures (--top) or prototypes \
-                 (--prototypes), or an .html file"
-            ))
+        let too_large = || Error::SheetTooLarge {
+            prototypes: blocks,
+            top,
         };
-        let (blocks, top) = u32::try_from(blocks.max(1))
-            .ok()
-            .zip(u32::try_from(top).ok())
-            .ok_or_else(too_large)?;
+        let sides = u32::try_from(blocks.max(1)).ok().zip(u32::try_from(top).ok());
+        let (blocks, top) = sides.ok_or_else(too_large)?;
         let width = u64::from(top) * u64::from(TILE + GAP) + u64::from(MARGIN);
         let height = u64::from(HEADER + TILE + MARGIN);
         if u64::from(blocks) * width * height > MAX_PIXELS {
@@ -172,7 +168,7 @@ impl Sheet {
             .write_header()
             .and_then(|mut writer| writer.write_image_data(&self.rgb));
         written.map_err(|e| file.fail(e.into()))?;
-        file.finish()
+        Ok(file.finish()?)
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Layout, Picture};
 
+use slotcon_eval::masks::{colour, overlay};
+use slotcon_eval::pictures::Silent;
+use slotcon_eval::survey::{Config, Look, Survey, survey};
+use slotcon_eval::{Pictures, Segmenter, Sight};
+
 use crate::error::Error;
-use crate::gallery::{self, Config, Look, Survey, spotlight};
-use crate::masks::{colour, overlay};
+use crate::gallery::spotlight;
 use crate::page::{escape, jpeg_uri, percent};
-use crate::pictures::{Pictures, Sight, Silent};
-use crate::segmenter::Segmenter;
 
 /// How long to wait for a picture: the end of a run must not hang on a file system that does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,7 +53,7 @@ pub fn samples(segmenter: &Segmenter, data: &[std::path::PathBuf], layout: Layou
         at_most: PROTOTYPES,
         ..Config::default()
     };
-    let survey = gallery::survey(segmenter, &pictures, &config, &mut Silent)?;
+    let survey = survey(segmenter, &pictures, &config, &mut Silent)?;
     Ok(Samples {
         segments: segments(segmenter, &pictures)?,
         prototypes: prototypes(segmenter, &pictures, &survey)?,
@@ -91,7 +93,7 @@ fn segments(segmenter: &Segmenter, pictures: &Pictures) -> Result<String, Error>
             escape(&name),
             present.len()
         ));
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     html.push_str("</div>\n");
     Ok(html)
@@ -112,7 +114,7 @@ fn prototypes(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> Re
                 tiles.push((rank, image(&drawn, &alt)?));
             }
         }
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     let mut html = format!(
         "<p class=\"quiet small\">The largest of {} prototypes, {} of which win somewhere in the {} pictures looked at; with \

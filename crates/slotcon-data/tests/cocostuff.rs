@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use slotcon_data::labels::read_label_map;
-use slotcon_eval::{LabelLayout, pairs};
+use slotcon_data::labelled::{LabelLayout, pairs, read_label_map};
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();

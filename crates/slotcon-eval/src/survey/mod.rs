@@ -1,24 +1,16 @@
 //! What each prototype stands for: the pictures that show it best, with its mask.
 //!
-//! Two passes over the folder. [`survey`] looks at every picture once and keeps, for each prototype, only the numbers and
-//! scores of its best pictures ([`rank`]); memory does not grow with the folder. [`write_html`] and [`write_png`] then look
-//! at the chosen pictures again and draw them, one at a time.
+//! [`survey`] looks at every picture of a folder once and keeps, for each prototype, only the numbers and scores of its best
+//! pictures ([`rank`]); memory does not grow with the folder. Who draws them looks at the chosen pictures again.
 
-mod html;
-mod paint;
 pub mod rank;
 mod reduce;
-mod runs;
-mod sheet;
 
 use std::path::Path;
 
 use tch::Tensor;
 
-pub use html::write_html;
-pub use paint::spotlight;
 pub use reduce::Reduction;
-pub use sheet::write_png;
 
 use crate::error::Error;
 use crate::pictures::{Pictures, Seen, Watch};
@@ -36,8 +28,6 @@ pub struct Config {
     pub prototypes: Option<Vec<usize>>,
     /// At most so many prototypes.
     pub at_most: usize,
-    /// Short side of the pictures drawn.
-    pub shown_side: u32,
 }
 
 impl Default for Config {
@@ -46,7 +36,6 @@ impl Default for Config {
             top: 6,
             prototypes: None,
             at_most: 256,
-            shown_side: 224,
         }
     }
 }
@@ -161,7 +150,7 @@ pub fn survey(
 
 /// What the network makes of one picture.
 #[derive(Debug)]
-pub(crate) struct Look {
+pub struct Look {
     /// `[h w, D]`.
     pub features: Tensor,
     /// `[h w, K]`.
@@ -171,6 +160,10 @@ pub(crate) struct Look {
 }
 
 impl Look {
+    /// Passes a picture through the network.
+    ///
+    /// # Errors
+    /// A refusal of libtorch.
     pub fn at(segmenter: &Segmenter, seen: &Seen) -> Result<Self, Error> {
         let groups = segmenter.groups(std::slice::from_ref(&seen.picture))?;
         Ok(Self {
@@ -181,6 +174,9 @@ impl Look {
     }
 
     /// The winning prototype of every pixel of a picture of this size.
+    ///
+    /// # Errors
+    /// A refusal of libtorch.
     pub fn labels(&self, width: u32, height: u32) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
         let (h, w) = self.grid;

@@ -6,17 +6,21 @@ use std::path::Path;
 use serde::Serialize;
 use slotcon_data::resize::resize_short_side;
 
-use super::{Config, Look, Survey, runs};
+use slotcon_eval::pictures::Seen;
+use slotcon_eval::survey::{Look, Survey};
+use slotcon_eval::whole::WholeFile;
+use slotcon_eval::{Pictures, Segmenter, Watch};
+
+use super::run_length;
 use crate::error::Error;
 use crate::page::{self, base64, escape, jpeg, json_in_script, percent};
-use crate::pictures::{Pictures, Seen, Watch};
-use crate::segmenter::Segmenter;
-use crate::whole::WholeFile;
 
 const STYLE: &str = include_str!("gallery.css");
 const SCRIPT: &str = include_str!("gallery.js");
 const BODY: &str = include_str!("gallery.html");
-/// Of the pictures in the page.
+/// Short side of the pictures in the page.
+const SIDE: u32 = 224;
+/// JPEG quality of the pictures in the page.
 const QUALITY: u8 = 78;
 
 /// What the script needs besides the pictures.
@@ -60,7 +64,6 @@ pub fn write_html(
     segmenter: &Segmenter,
     pictures: &Pictures,
     survey: &Survey,
-    config: &Config,
     watch: &mut dyn Watch,
 ) -> Result<(), Error> {
     let chosen = survey.chosen();
@@ -86,7 +89,7 @@ pub fn write_html(
     let body = BODY
         .replace("{{source}}", &escape(source))
         .replace("{{facts}}", &facts(segmenter, pictures, survey))
-        .replace("{{notes}}", &notes(segmenter, survey, config));
+        .replace("{{notes}}", &notes(segmenter, survey));
     file.write(body.as_bytes())?;
     let index = json_in_script(&index)?;
     file.write(format!("<script type=\"application/json\" id=\"index\">{index}</script>\n").as_bytes())?;
@@ -99,31 +102,25 @@ pub fn write_html(
             file.write(element("null").as_bytes())?;
             written += 1;
         }
-        let shown = draw(segmenter, pictures, survey, config, &seen)?;
+        let shown = draw(segmenter, pictures, survey, &seen)?;
         file.write(element(&json_in_script(&shown)?).as_bytes())?;
         written += 1;
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     for _ in written..chosen.len() {
         file.write(element("null").as_bytes())?;
     }
     file.write(format!("<script>\n{SCRIPT}</script>\n{}", page::TAIL).as_bytes())?;
-    file.finish()
+    Ok(file.finish()?)
 }
 
 fn element(json: &str) -> String {
     format!("<script type=\"application/json\" class=\"picture\">{json}</script>\n")
 }
 
-fn draw(
-    segmenter: &Segmenter,
-    pictures: &Pictures,
-    survey: &Survey,
-    config: &Config,
-    seen: &Seen,
-) -> Result<Shown, Error> {
+fn draw(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey, seen: &Seen) -> Result<Shown, Error> {
     let look = Look::at(segmenter, seen)?;
-    let small = resize_short_side(&seen.picture, config.shown_side);
+    let small = resize_short_side(&seen.picture, SIDE);
     let size = (small.width(), small.height());
     let features = match &survey.reduction {
         Some(reduction) => reduction.apply(&look.features)?,
@@ -136,7 +133,7 @@ fn draw(
         original: seen.original,
         grid: look.grid,
         jpeg: base64(&jpeg(&small, QUALITY)?),
-        labels: base64(&runs::encode(&look.labels(size.0, size.1)?)),
+        labels: base64(&run_length::encode(&look.labels(size.0, size.1)?)),
         features: base64(&features),
     })
 }
@@ -160,14 +157,14 @@ fn facts(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> String 
 }
 
 /// What a reader should know about the figures.
-fn notes(segmenter: &Segmenter, survey: &Survey, config: &Config) -> String {
+fn notes(segmenter: &Segmenter, survey: &Survey) -> String {
     let ranking = &survey.ranking;
     let mut html = String::new();
     let mut say = |text: String| html.push_str(&format!("<p>{text}</p>\n"));
     say(format!(
         "Each prototype with the {} pictures that show it best: those with the highest mean cosine similarity of the \
          places where it wins against all other prototypes.",
-        config.top
+        ranking.top()
     ));
     if let Some(reduction) = &survey.reduction {
         say(format!(

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::series::Series;
 use crate::error::Error;
+use crate::series::Series;
 
 /// The figures of a logged step that have a curve: the key, with its section.
 pub const KEYS: [&str; 12] = [

@@ -1,11 +1,6 @@
 //! Masks as COCO's compressed RLE: runs down the columns, as text.
 
-use std::path::Path;
-
 use serde::Serialize;
-
-use crate::error::Error;
-use crate::whole::write_whole;
 
 /// The mask of one group in a picture, in COCO's terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -111,18 +106,6 @@ pub fn compress(counts: &[u32]) -> String {
         }
     }
     text
-}
-
-/// Writes the [`masks`] of a picture as a JSON list.
-///
-/// # Errors
-/// What the file system says; nothing half-written stays.
-pub fn write_masks(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), Error> {
-    let text = serde_json::to_string(&masks(width, height, ids)).map_err(|e| Error::Write {
-        path: path.into(),
-        source: e.into(),
-    })?;
-    write_whole(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -3,11 +3,9 @@
 //! Everything comes from the run directory and from some of the pictures; whatever is missing is said in the page, and the
 //! rest is there all the same. The page runs no script.
 
-pub mod curve;
+pub mod health_check;
 pub mod record;
 mod samples;
-pub mod series;
-pub mod verdict;
 
 use std::path::{Path, PathBuf};
 
@@ -15,16 +13,16 @@ use slotcon::checkpoint::Checkpoint;
 use slotcon::recipe::Recipe;
 use slotcon::run::RunDirectory;
 use slotcon::run::environment::Session;
+use slotcon_eval::whole::write_whole;
+use slotcon_eval::{Segmenter, Which};
 use tch::Device;
 
+use crate::curve::Curve;
 use crate::error::Error;
 use crate::page::{self, escape};
-use crate::segmenter::{Segmenter, Which};
-use crate::whole::write_whole;
-use curve::Curve;
+use health_check::{State, Verdict, group_loss_of_nothing, normal, verdicts};
 use record::{Lines, Log, Record};
 use samples::samples;
-use verdict::{State, Verdict, group_loss_of_nothing, normal, verdicts};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -42,7 +40,7 @@ pub struct Options {
 /// # Errors
 /// A folder that holds no run; files of it that cannot be read; a page that cannot be written (nothing half-written stays).
 pub fn write(directory: &RunDirectory, path: &Path, options: &Options) -> Result<(), Error> {
-    write_whole(path, html(directory, options)?.as_bytes())
+    Ok(write_whole(path, html(directory, options)?.as_bytes())?)
 }
 
 /// What is known of a run.

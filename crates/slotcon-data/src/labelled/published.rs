@@ -301,15 +301,24 @@ mod tests {
             assert_eq!(made.classes.len(), count);
             let distinct: std::collections::HashSet<_> = made.classes.iter().collect();
             assert_eq!(distinct.len(), count);
-            let of_ids: std::collections::HashSet<u16> = (0..256).filter_map(|id| made.of(id)).collect();
+            let of_ids: std::collections::HashSet<u16> =
+                (0..256).filter_map(|id| made.class_of(id)).collect();
             assert!((0..count as u16).all(|class| of_ids.contains(&class)));
         }
         let city = cityscapes27();
-        assert_eq!(city.classes[usize::from(city.of(7).unwrap())], "road");
-        assert_eq!((city.of(6), city.of(34)), (Some(IGNORED), Some(IGNORED)));
+        assert_eq!(city.classes[usize::from(city.class_of(7).unwrap())], "road");
+        assert_eq!(
+            (city.class_of(6), city.class_of(34)),
+            (Some(IGNORED), Some(IGNORED))
+        );
         let ade = ade20k();
         assert_eq!(
-            (ade.of(0), ade.of(1), ade.of(150), ade.of(151)),
+            (
+                ade.class_of(0),
+                ade.class_of(1),
+                ade.class_of(150),
+                ade.class_of(151)
+            ),
             (Some(IGNORED), Some(0), Some(149), None)
         );
     }

@@ -5,9 +5,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use slotcon_data::LabelMap;
-use slotcon_eval::masks::write_index_png;
-use slotcon_eval::{Classes, Error, LabelLayout, NameList, Pair, pairs};
+use slotcon_data::labelled::{Classes, LabelLayout, NameList, Pair, pairs};
+use slotcon_data::{Error, LabelMap};
 use tempfile::TempDir;
 
 /// Three scenes of 32 pixels and their label maps, under whatever names.
@@ -33,11 +32,13 @@ impl Place {
     }
 
     /// A label map of 32 pixels whose pixels are `ids` in turn.
-    fn labels(&self, name: &str, ids: &[u16]) -> PathBuf {
+    fn labels(&self, name: &str, ids: &[u8]) -> PathBuf {
         let to = self.path(name);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        let ids: Vec<u16> = ids.iter().copied().cycle().take(32 * 32).collect();
-        write_index_png(&to, 32, 32, &ids).unwrap();
+        let ids: Vec<u8> = ids.iter().copied().cycle().take(32 * 32).collect();
+        let mut encoder = png::Encoder::new(fs::File::create(&to).unwrap(), 32, 32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&ids).unwrap();
         to
     }
 
