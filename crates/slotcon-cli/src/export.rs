@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::ValueEnum;
-use slotcon::weights::{Format, Network, export};
+use slotcon::interop::{Format, export};
+use slotcon::method::Branch;
 
 /// Write the weights of a checkpoint as other programs read them. What went where is printed, one tensor a line.
 ///
@@ -71,8 +72,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     free(&args.out, args.overwrite)?;
     let network = match args.which {
-        Some(Which::Student) => Network::Student,
-        Some(Which::Teacher) | None => Network::Teacher,
+        Some(Which::Student) => Branch::Student,
+        Some(Which::Teacher) | None => Branch::Teacher,
     };
     let report = export(&args.checkpoint, format, network, &args.out)?;
     println!("{report}");

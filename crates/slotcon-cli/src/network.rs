@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slotcon::run::device;
 use slotcon_eval::{Segmenter, Which};
+use slotcon_train::device;
 
 /// A checkpoint's network, and where it computes.
 #[derive(Debug, clap::Args)]

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 pub enum Error {
     /// The checkpoint cannot be used.
     #[error(transparent)]
-    Checkpoint(#[from] slotcon::checkpoint::CheckpointError),
+    Checkpoint(#[from] slotcon_train::CheckpointError),
     /// Its recipe cannot be used.
     #[error(transparent)]
-    Recipe(#[from] slotcon::recipe::RecipeError),
+    Recipe(#[from] slotcon_train::RecipeError),
     /// Pictures or label maps.
     #[error(transparent)]
     Data(#[from] slotcon_data::Error),

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use slotcon::checkpoint::Checkpoint;
+use slotcon::Checkpoint;
 use slotcon::method::grouping::normalize;
 use slotcon::method::{Groups, Mode, Network, SlotCon};
 use slotcon::recipe::Recipe;
-use slotcon::run::batch::normalise;
 use slotcon_data::Picture;
 use slotcon_data::resize::resize_short_side;
+use slotcon_train::normalise::normalise;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
@@ -43,7 +43,7 @@ impl Segmenter {
     pub fn open(path: &Path, which: Which, device: Device) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(path)?;
         let segmenter = Self::untrained(&checkpoint.recipe, which, device)?;
-        checkpoint.load_model(&segmenter.model)?;
+        checkpoint.load_network(segmenter.model.store())?;
         Ok(segmenter)
     }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use slotcon::whole::unfinished;
+use slotcon_weights::atomic_file::unfinished;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::Error;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use slotcon::recipe::Recipe;
+use slotcon::recipe::{Recipe, TaskRecipe};
 use slotcon_data::Layout;
 use slotcon_eval::embed::{Config, Number, What, write};
 use slotcon_eval::pictures::Silent;

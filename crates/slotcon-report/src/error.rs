@@ -10,10 +10,10 @@ pub enum Error {
     Eval(#[from] slotcon_eval::Error),
     /// The run's recipe cannot be used.
     #[error(transparent)]
-    Recipe(#[from] slotcon::recipe::RecipeError),
+    Recipe(#[from] slotcon_train::RecipeError),
     /// What a run left behind cannot be used.
     #[error(transparent)]
-    Run(#[from] slotcon::Error),
+    Run(#[from] slotcon_train::Error),
     /// A file that cannot be read.
     #[error("{}: cannot read: {source}", path.display())]
     Read {

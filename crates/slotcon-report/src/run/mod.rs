@@ -9,12 +9,12 @@ mod samples;
 
 use std::path::{Path, PathBuf};
 
-use slotcon::checkpoint::Checkpoint;
-use slotcon::recipe::Recipe;
-use slotcon::run::RunDirectory;
-use slotcon::run::environment::Session;
+use slotcon::Recipe;
 use slotcon_eval::whole::write_whole;
 use slotcon_eval::{Segmenter, Which};
+use slotcon_train::checkpoint::About;
+use slotcon_train::environment::Session;
+use slotcon_train::{RunDirectory, TaskRecipe};
 use tch::Device;
 
 use crate::curve::Curve;
@@ -61,12 +61,8 @@ fn html(directory: &RunDirectory, options: &Options) -> Result<String, Error> {
         path: directory.recipe(),
         source,
     })?;
-    let checkpoint = Checkpoint::open(&directory.last());
-    let progress = checkpoint
-        .as_ref()
-        .ok()
-        .map(|c| (c.progress.step, c.progress.total_steps));
-    drop(checkpoint);
+    let last = About::open(&directory.last()).ok();
+    let progress = last.map(|last| (last.progress.step, last.progress.total_steps));
     let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
     let run = Run {
         name: absolute.file_name().map_or_else(

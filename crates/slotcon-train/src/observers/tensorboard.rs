@@ -347,11 +347,19 @@ mod tests {
     }
 
     #[test]
-    fn numbers_take_the_names_of_the_keys_that_lead_to_them() {
-        let value = serde_json::json!({"loss": 1.5, "groups": {"used": 3, "name": "x"}, "none": null});
-        let mut found = Vec::new();
-        numbers(String::new(), &value, &mut found);
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        assert_eq!(found, [("groups/used".to_owned(), 3.0), ("loss".to_owned(), 1.5)]);
+    fn a_logged_step_is_scalars_by_name_without_those_that_are_not_finite() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = EventWriter::create(folder.path()).unwrap();
+        let metrics = Metrics {
+            step: 3,
+            loss: f64::NAN,
+            task: vec![("groups/used".into(), 3.0)],
+            ..Metrics::default()
+        };
+        writer.logged(&metrics).unwrap();
+        let bytes = fs::read(writer.path()).unwrap();
+        let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(holds("groups/used") && holds("pictures_per_second"));
+        assert!(!bytes.windows(6).any(|window| window == b"\x0a\x04loss"));
     }
 }

@@ -1,12 +1,15 @@
 //! Files that are broken or mean harm: each ends in an error that says what is wrong, in bounded memory.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
 mod files;
 
 use std::path::Path;
 use std::process::Command;
 
+use libtest_mimic::Arguments;
 use libtest_mimic::Trial;
-use slotcon::weights::WeightFile;
+use slotcon_weights::WeightFile;
 
 use files::{
     archive, copies, deep, global, good, laughs, legacy, one, safetensors, saved, tensor, text, tuple,
@@ -15,7 +18,11 @@ use files::{
 /// A file's name, its bytes, and what the error must say.
 type Case = (&'static str, Vec<u8>, &'static str);
 
-pub fn trials() -> Vec<Trial> {
+fn main() -> std::process::ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), trials()).exit_code()
+}
+
+fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = cases()
         .into_iter()
         .map(|(name, bytes, says)| {
