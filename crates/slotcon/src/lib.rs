@@ -4,6 +4,7 @@
 pub mod checkpoint;
 mod error;
 pub mod events;
+pub mod health_limits;
 pub mod method;
 pub mod optim;
 pub mod recipe;
