@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
-use slotcon_eval::baselines::PixelFeatures;
+use slotcon_eval::clusters::baselines::PixelFeatures;
 use slotcon_eval::{Measured, Part, Segmenter, Spread, TestSet};
 use slotcon_metrics::Matching;
 

@@ -7,7 +7,8 @@ use anyhow::Context;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Dataset, Layout};
-use slotcon_eval::{Watch, masks};
+use slotcon_eval::Watch;
+use slotcon_eval::segment::masks;
 
 use crate::network::{NetworkArgs, exit};
 use crate::watch::Bar;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_data::Layout;
+use slotcon_eval::atomic_file::WholeFile;
 use slotcon_eval::survey::{Config, survey};
-use slotcon_eval::whole::WholeFile;
 use slotcon_eval::{Pictures, Sight};
 use slotcon_report::gallery;
 

@@ -27,7 +27,7 @@ pub enum Error {
     Metrics(#[from] slotcon_metrics::Error),
     /// Rows that cannot be clustered.
     #[error(transparent)]
-    KMeans(#[from] crate::kmeans::KMeansError),
+    KMeans(#[from] crate::clusters::kmeans::KMeansError),
     /// A value that cannot be written as JSON.
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
 use crate::pictures::{Pictures, Seen, Watch};
-use crate::segmenter::{Segmenter, Which};
+use crate::segment::{Segmenter, Which};
 use npy::NpyFiles;
 use tensors::TensorsFile;
 

@@ -4,8 +4,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Column, Number, Sink};
+use crate::atomic_file::WholeFile;
 use crate::error::Error;
-use crate::whole::WholeFile;
 
 /// Bytes before the data: enough for any shape, and a multiple of 64 as the format asks.
 const HEADER: usize = 256;

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Column, Number, Sink};
+use crate::atomic_file::WholeFile;
 use crate::error::Error;
-use crate::whole::WholeFile;
 
 /// Bytes of the header besides the source's name: tensors' names, shapes and offsets, and what the file says of itself.
 const ROOM: usize = 2048;

@@ -14,8 +14,8 @@ pub use reduce::Reduction;
 
 use crate::error::Error;
 use crate::pictures::{Pictures, Seen, Watch};
-use crate::segmenter::Segmenter;
-use crate::upsample::winners;
+use crate::segment::Segmenter;
+use crate::segment::upsample::winners;
 use rank::Ranking;
 use reduce::Moments;
 

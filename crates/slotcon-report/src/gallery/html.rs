@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 use slotcon_data::resize::resize_short_side;
 
+use slotcon_eval::atomic_file::WholeFile;
 use slotcon_eval::pictures::Seen;
 use slotcon_eval::survey::{Look, Survey};
-use slotcon_eval::whole::WholeFile;
 use slotcon_eval::{Pictures, Segmenter, Watch};
 
 use super::run_length;

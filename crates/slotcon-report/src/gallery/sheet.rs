@@ -6,8 +6,8 @@ use std::path::Path;
 use slotcon_data::Picture;
 use slotcon_data::resize::{Filter, resize};
 
+use slotcon_eval::atomic_file::WholeFile;
 use slotcon_eval::survey::{Look, Survey};
-use slotcon_eval::whole::WholeFile;
 use slotcon_eval::{Pictures, Segmenter, Watch};
 
 use super::spotlight;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Layout, Picture};
 
-use slotcon_eval::masks::{colour, overlay};
 use slotcon_eval::pictures::Silent;
+use slotcon_eval::segment::masks::{colour, overlay};
 use slotcon_eval::survey::{Config, Look, Survey, survey};
 use slotcon_eval::{Pictures, Segmenter, Sight};
 

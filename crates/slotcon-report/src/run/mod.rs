@@ -11,7 +11,7 @@ use std::path::Path;
 use slotcon::checkpoint::Checkpoint;
 use slotcon::run::RunDirectory;
 use slotcon::run::environment::Session;
-use slotcon_eval::whole::write_whole;
+use slotcon_eval::atomic_file::write_whole;
 
 use crate::curve::{Curve, CurveSpec};
 use crate::error::Error;

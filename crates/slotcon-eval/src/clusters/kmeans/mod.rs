@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use crate::draws::{Draws, spread};
+use crate::clusters::sampling::{Draws, spread};
 
 /// How to cluster.
 #[derive(Debug, Clone, PartialEq)]

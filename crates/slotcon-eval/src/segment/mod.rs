@@ -1,5 +1,9 @@
 //! A trained (or untrained) network as a segmenter: pictures in, a group for every pixel out.
 
+pub mod masks;
+mod tiles;
+pub mod upsample;
+
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -13,7 +17,7 @@ use slotcon_data::resize::resize_short_side;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
-use crate::upsample::winners;
+use crate::segment::upsample::winners;
 
 /// Which of the two networks of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

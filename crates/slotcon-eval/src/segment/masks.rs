@@ -5,8 +5,8 @@ use std::path::Path;
 use slotcon_data::Picture;
 use slotcon_metrics::rle;
 
+use crate::atomic_file::write_whole;
 use crate::error::Error;
-use crate::whole::write_whole;
 
 /// Share of the colour in an overlay.
 const OPACITY: u32 = 128;

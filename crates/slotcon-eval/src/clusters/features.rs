@@ -3,11 +3,11 @@
 use slotcon_data::Picture;
 use tch::{Device, Kind, Tensor};
 
-use crate::draws::{Draws, spread};
+use crate::clusters::kmeans::{KMeans, KMeansConfig};
+use crate::clusters::sampling::{Draws, spread};
 use crate::error::Error;
-use crate::kmeans::{KMeans, KMeansConfig};
-use crate::segmenter::Segmenter;
-use crate::upsample::winners;
+use crate::segment::Segmenter;
+use crate::segment::upsample::winners;
 
 /// Positions that the fit looks at, over all pictures.
 const ROWS: usize = 200_000;

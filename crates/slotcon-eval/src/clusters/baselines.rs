@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 
 use slotcon_data::Picture;
 
-use crate::draws::{Draws, spread};
-use crate::kmeans::{KMeans, KMeansConfig, KMeansError};
+use crate::clusters::kmeans::{KMeans, KMeansConfig, KMeansError};
+use crate::clusters::sampling::{Draws, spread};
 
 /// What k-means sees of a pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,17 +1,22 @@
 //! Unsupervised semantic segmentation as PiCIE and the paper measure it: how well clusters match labels that the
 //! network has never seen.
 
+pub mod baselines;
+pub mod features;
+pub mod kmeans;
+mod sampling;
+
 use rayon::prelude::*;
 use serde::Serialize;
 use slotcon_data::labelled::{Classes, Pair};
 use slotcon_data::{LabelMap, Picture};
 use slotcon_metrics::{ClusterScore, Confusion, Matching};
 
-use crate::baselines::{ColourClusters, ColourConfig, PixelFeatures};
+use crate::clusters::baselines::{ColourClusters, ColourConfig, PixelFeatures};
+use crate::clusters::features::FeatureClusters;
+use crate::clusters::kmeans::KMeansConfig;
 use crate::error::Error;
-use crate::features::FeatureClusters;
-use crate::kmeans::KMeansConfig;
-use crate::segmenter::Segmenter;
+use crate::segment::Segmenter;
 
 /// Something that gives every pixel a cluster.
 pub trait Clusterer {

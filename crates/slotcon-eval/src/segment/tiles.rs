@@ -5,8 +5,8 @@ use slotcon_data::geometry::CropBox;
 use tch::{Kind, Tensor};
 
 use crate::error::Error;
-use crate::segmenter::Segmenter;
-use crate::upsample::winners;
+use crate::segment::Segmenter;
+use crate::segment::upsample::winners;
 
 impl Segmenter {
     /// As [`Segmenter::segment_at`], but the network sees `seen` in tiles of `tile` pixels (rounded up to whole positions of its
