@@ -7,11 +7,11 @@ use anyhow::bail;
 use slotcon_data::Layout;
 use slotcon_eval::atomic_file::WholeFile;
 use slotcon_eval::survey::{Config, survey};
-use slotcon_eval::{Pictures, Sight};
+use slotcon_eval::{InputConfig, Pictures};
 use slotcon_report::gallery;
 
 use crate::network::{NetworkArgs, exit};
-use crate::watch::Bar;
+use crate::progress_bar::PictureBar;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
 /// mean cosine similarity of the places where the prototype wins, as in the official gallery.
@@ -60,14 +60,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ),
     };
     let segmenter = args.network.open()?;
-    let sight = Sight {
+    let input = InputConfig {
         side: args.side,
         square: args.square,
         exif_orientation: args.exif_orientation,
-        ..Sight::default()
+        ..InputConfig::default()
     };
     let limit = args.limit.map(|n| n as usize);
-    let pictures = Pictures::open(&args.data, Layout::Folder, sight, limit)?;
+    let pictures = Pictures::open(&args.data, Layout::Folder, input, limit)?;
     let config = Config {
         top: usize::from(args.top),
         prototypes: args.prototypes.clone(),
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     // A place that cannot be written is said now, not after all pictures have been looked at.
     drop(WholeFile::begin(&args.out)?);
-    let mut bar = Bar::default();
+    let mut bar = PictureBar::default();
     let survey = survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {
         let source = args.network.checkpoint.display().to_string();

@@ -12,7 +12,7 @@ pub mod pictures;
 pub mod segment;
 pub mod survey;
 
-pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};
+pub use clusters::{Clusterer, Measured, Spread, SubsetScore, TestSet};
 pub use error::Error;
-pub use pictures::{Pictures, Sight, Watch};
-pub use segment::{Segmenter, Which};
+pub use pictures::{InputConfig, Pictures, ProgressSink};
+pub use segment::Segmenter;

@@ -117,7 +117,7 @@ impl TestSet {
     pub fn score(&self, confusion: &Confusion, matching: Matching) -> Result<Measured, Error> {
         let score = ClusterScore::of(confusion, matching)?;
         let names = self.classes.classes.iter().cloned();
-        let part = |classes: std::ops::Range<usize>| Part::of(&score, confusion, classes);
+        let part = |classes: std::ops::Range<usize>| SubsetScore::of(&score, confusion, classes);
         let things = self.classes.things;
         Ok(Measured {
             miou: score.miou,
@@ -221,10 +221,10 @@ pub struct Measured {
     pub clusters_used: usize,
     /// Of the things alone, where the classes say which they are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub things: Option<Part>,
+    pub things: Option<SubsetScore>,
     /// Of the stuff alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stuff: Option<Part>,
+    pub stuff: Option<SubsetScore>,
     /// By class name; `null` for a class that does not occur.
     #[serde(serialize_with = "as_map")]
     pub iou: Vec<(String, Option<f64>)>,
@@ -232,14 +232,14 @@ pub struct Measured {
 
 /// Some of the classes, by the same matching as all.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Part {
+pub struct SubsetScore {
     /// Mean over those of them that occur, 0 to 1.
     pub miou: f64,
     /// Share of their pixels in the right class, 0 to 1.
     pub pixel_accuracy: f64,
 }
 
-impl Part {
+impl SubsetScore {
     /// None where none of them occurs.
     fn of(score: &ClusterScore, confusion: &Confusion, classes: std::ops::Range<usize>) -> Option<Self> {
         let iou: Vec<f64> = score.iou[classes.clone()].iter().copied().flatten().collect();

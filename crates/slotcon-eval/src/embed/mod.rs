@@ -14,8 +14,8 @@ use slotcon::method::Mode;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
-use crate::pictures::{Pictures, Seen, Watch};
-use crate::segment::{Segmenter, Which};
+use crate::pictures::{InputPicture, Pictures, ProgressSink};
+use crate::segment::Segmenter;
 use npy::NpyFiles;
 use tensors::TensorsFile;
 
@@ -149,11 +149,11 @@ pub fn write(
     segmenter: &Segmenter,
     pictures: &Pictures,
     config: &Config,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<Written, Error> {
-    if !pictures.sight().square {
+    if !pictures.input().square {
         return Err(Error::Argument(
-            "rows of one shape need pictures of one shape: cut them to squares (Sight::square)".into(),
+            "rows of one shape need pictures of one shape: cut them to squares (InputConfig::square)".into(),
         ));
     }
     let mut columns = vec![Column {
@@ -176,16 +176,16 @@ pub fn write(
             )));
         }
     };
-    watch.begin("embedding", pictures.chosen().len());
+    progress.begin("embedding", pictures.chosen().len());
     let mut counted = Counted {
-        inner: watch,
+        inner: progress,
         bad: 0,
         last: String::new(),
     };
     let mut rows = 0;
     let mut shapes = Vec::new();
-    let mut waiting: Vec<Seen> = Vec::new();
-    let mut flush = |waiting: &mut Vec<Seen>| -> Result<(), Error> {
+    let mut waiting: Vec<InputPicture> = Vec::new();
+    let mut flush = |waiting: &mut Vec<InputPicture>| -> Result<(), Error> {
         if waiting.is_empty() {
             return Ok(());
         }
@@ -229,12 +229,9 @@ pub fn write(
     let about = About {
         what: config.what,
         checkpoint: &config.source,
-        network: match segmenter.which() {
-            Which::Teacher => "teacher",
-            Which::Student => "student",
-        },
+        network: segmenter.branch().name(),
         arch: &segmenter.recipe().model.arch,
-        side: pictures.sight().side,
+        side: pictures.input().side,
         rows,
     };
     sink.finish(rows, &shapes, &serde_json::to_string(&about)?)?;
@@ -247,12 +244,12 @@ pub fn write(
 }
 
 struct Counted<'a> {
-    inner: &'a mut dyn Watch,
+    inner: &'a mut dyn ProgressSink,
     bad: usize,
     last: String,
 }
 
-impl Watch for Counted<'_> {
+impl ProgressSink for Counted<'_> {
     fn done(&mut self) {
         self.inner.done();
     }

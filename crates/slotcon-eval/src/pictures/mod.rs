@@ -14,7 +14,7 @@ use crate::error::Error;
 
 /// How a picture is brought to the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
+pub struct InputConfig {
     /// Length of the short side in pixels.
     pub side: u32,
     /// Cut out the central square.
@@ -22,23 +22,23 @@ pub struct Sight {
     /// Turn the picture as its EXIF orientation says.
     pub exif_orientation: bool,
     /// How long to wait for a file; for ever if zero.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
-impl Default for Sight {
+impl Default for InputConfig {
     fn default() -> Self {
         Self {
             side: 320,
             square: false,
             exif_orientation: false,
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         }
     }
 }
 
 /// A picture as the network sees it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct InputPicture {
     /// Its number in the folder's list.
     pub index: usize,
     /// The resized pixels.
@@ -48,7 +48,7 @@ pub struct Seen {
 }
 
 /// Told how the work goes on; the default is not to care.
-pub trait Watch {
+pub trait ProgressSink {
     /// A pass over `total` pictures begins.
     fn begin(&mut self, _what: &str, _total: usize) {}
 
@@ -63,7 +63,7 @@ pub trait Watch {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
-impl Watch for Silent {}
+impl ProgressSink for Silent {}
 
 /// Pictures decoded at a time: enough to keep all cores busy, few enough to fit into memory.
 const CHUNK: usize = 16;
@@ -75,7 +75,7 @@ pub struct Pictures {
     roots: Vec<PathBuf>,
     /// Numbers in the data set of those that are looked at.
     chosen: Vec<usize>,
-    sight: Sight,
+    input: InputConfig,
 }
 
 impl Pictures {
@@ -86,7 +86,7 @@ impl Pictures {
     pub fn open(
         roots: &[PathBuf],
         layout: Layout,
-        sight: Sight,
+        input: InputConfig,
         limit: Option<usize>,
     ) -> Result<Self, Error> {
         let data = Arc::new(Dataset::open(roots, layout)?);
@@ -98,7 +98,7 @@ impl Pictures {
             data,
             roots: roots.to_vec(),
             chosen,
-            sight,
+            input,
         })
     }
 
@@ -113,8 +113,8 @@ impl Pictures {
     }
 
     /// How they are seen.
-    pub fn sight(&self) -> Sight {
-        self.sight
+    pub fn input(&self) -> InputConfig {
+        self.input
     }
 
     /// Path of picture `index` below its folder; whole where it is in none.
@@ -128,28 +128,28 @@ impl Pictures {
     ///
     /// # Errors
     /// When it cannot be used.
-    pub fn load(&self, index: usize) -> Result<Seen, PictureError> {
+    pub fn load(&self, index: usize) -> Result<InputPicture, PictureError> {
         let mut bytes = Vec::new();
-        Reader::new(Arc::clone(&self.data), self.sight.patience).read(index, &mut bytes)?;
+        Reader::new(Arc::clone(&self.data), self.input.timeout).read(index, &mut bytes)?;
         let options = DecodeOptions {
-            exif_orientation: self.sight.exif_orientation,
+            exif_orientation: self.input.exif_orientation,
             ..DecodeOptions::default()
         };
         let whole = decode_rgb_bytes(&bytes, &options)?;
         let original = (whole.width(), whole.height());
-        let picture = if self.sight.square {
-            resize_short_side_center_crop(&whole, self.sight.side)
+        let picture = if self.input.square {
+            resize_short_side_center_crop(&whole, self.input.side)
         } else {
-            resize_short_side(&whole, self.sight.side)
+            resize_short_side(&whole, self.input.side)
         };
-        Ok(Seen {
+        Ok(InputPicture {
             index,
             picture,
             original,
         })
     }
 
-    /// Hands over `indices` in their order, decoded on all cores, a few at a time. What cannot be used is told to `watch`
+    /// Hands over `indices` in their order, decoded on all cores, a few at a time. What cannot be used is told to `progress`
     /// and left out.
     ///
     /// # Errors
@@ -157,17 +157,17 @@ impl Pictures {
     pub fn each<E>(
         &self,
         indices: &[usize],
-        watch: &mut dyn Watch,
-        mut take: impl FnMut(Seen) -> Result<(), E>,
+        progress: &mut dyn ProgressSink,
+        mut take: impl FnMut(InputPicture) -> Result<(), E>,
     ) -> Result<(), E> {
         for chunk in indices.chunks(CHUNK) {
             let loaded: Vec<_> = chunk.par_iter().map(|&index| (index, self.load(index))).collect();
             for (index, seen) in loaded {
                 match seen {
                     Ok(seen) => take(seen)?,
-                    Err(reason) => watch.bad(&self.data.path(index), &reason.to_string()),
+                    Err(reason) => progress.bad(&self.data.path(index), &reason.to_string()),
                 }
-                watch.done();
+                progress.done();
             }
         }
         Ok(())
@@ -187,7 +187,7 @@ mod tests {
             Pictures::open(
                 std::slice::from_ref(&root),
                 Layout::Folder,
-                Sight::default(),
+                InputConfig::default(),
                 limit,
             )
             .unwrap()
@@ -202,7 +202,7 @@ mod tests {
     fn a_bad_picture_is_told_and_left_out() {
         #[derive(Default)]
         struct Told(Vec<String>, usize);
-        impl Watch for Told {
+        impl ProgressSink for Told {
             fn done(&mut self) {
                 self.1 += 1;
             }
@@ -214,12 +214,12 @@ mod tests {
         slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 3, 1, 64).unwrap();
         let root = folder.path().join("scenes/images/train");
         std::fs::write(root.join("000001.png"), "no picture").unwrap();
-        let sight = Sight {
+        let input = InputConfig {
             side: 16,
             square: true,
-            ..Sight::default()
+            ..InputConfig::default()
         };
-        let pictures = Pictures::open(&[root], Layout::Folder, sight, None).unwrap();
+        let pictures = Pictures::open(&[root], Layout::Folder, input, None).unwrap();
         let (mut told, mut seen) = (Told::default(), Vec::new());
         pictures
             .each::<Error>(pictures.chosen(), &mut told, |s| {

@@ -13,7 +13,7 @@ use tch::Tensor;
 pub use reduce::Reduction;
 
 use crate::error::Error;
-use crate::pictures::{Pictures, Seen, Watch};
+use crate::pictures::{InputPicture, Pictures, ProgressSink};
 use crate::segment::Segmenter;
 use crate::segment::upsample::winners;
 use rank::Ranking;
@@ -74,12 +74,12 @@ impl Survey {
 
 /// Keeps the names of bad pictures while it passes everything on.
 struct Noting<'a> {
-    inner: &'a mut dyn Watch,
+    inner: &'a mut dyn ProgressSink,
     bad: Vec<(String, String)>,
     count: usize,
 }
 
-impl Watch for Noting<'_> {
+impl ProgressSink for Noting<'_> {
     fn done(&mut self) {
         self.inner.done();
     }
@@ -103,7 +103,7 @@ pub fn survey(
     segmenter: &Segmenter,
     pictures: &Pictures,
     config: &Config,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<Survey, Error> {
     let k = segmenter.prototypes();
     if let Some(wrong) = config.prototypes.iter().flatten().find(|&&p| p >= k) {
@@ -111,9 +111,9 @@ pub fn survey(
             "there is no prototype {wrong}: this checkpoint has {k}, numbered from 0"
         )));
     }
-    watch.begin("looking", pictures.chosen().len());
+    progress.begin("looking", pictures.chosen().len());
     let mut noting = Noting {
-        inner: watch,
+        inner: progress,
         bad: Vec::new(),
         count: 0,
     };
@@ -164,7 +164,7 @@ impl Look {
     ///
     /// # Errors
     /// A refusal of libtorch.
-    pub fn at(segmenter: &Segmenter, seen: &Seen) -> Result<Self, Error> {
+    pub fn at(segmenter: &Segmenter, seen: &InputPicture) -> Result<Self, Error> {
         let groups = segmenter.groups(std::slice::from_ref(&seen.picture))?;
         Ok(Self {
             features: groups.features.squeeze_dim(0),

@@ -1,4 +1,4 @@
-//! Which pictures show a prototype best: the ranking of the official gallery, in memory that does not grow with the folder.
+//! Branch pictures show a prototype best: the ranking of the official gallery, in memory that does not grow with the folder.
 
 use tch::{Kind, Tensor};
 

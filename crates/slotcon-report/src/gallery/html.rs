@@ -7,9 +7,9 @@ use serde::Serialize;
 use slotcon_data::resize::resize_short_side;
 
 use slotcon_eval::atomic_file::WholeFile;
-use slotcon_eval::pictures::Seen;
+use slotcon_eval::pictures::InputPicture;
 use slotcon_eval::survey::{Look, Survey};
-use slotcon_eval::{Pictures, Segmenter, Watch};
+use slotcon_eval::{Pictures, ProgressSink, Segmenter};
 
 use super::run_length;
 use crate::error::Error;
@@ -64,7 +64,7 @@ pub fn write_html(
     segmenter: &Segmenter,
     pictures: &Pictures,
     survey: &Survey,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<(), Error> {
     let chosen = survey.chosen();
     let place: HashMap<usize, usize> = chosen.iter().enumerate().map(|(place, &i)| (i, place)).collect();
@@ -94,9 +94,9 @@ pub fn write_html(
     let index = json_in_script(&index)?;
     file.write(format!("<script type=\"application/json\" id=\"index\">{index}</script>\n").as_bytes())?;
 
-    watch.begin("drawing", chosen.len());
+    progress.begin("drawing", chosen.len());
     let mut written = 0;
-    pictures.each(&chosen, watch, |seen| {
+    pictures.each(&chosen, progress, |seen| {
         // A picture that has gone bad since the first pass leaves an empty place.
         while chosen[written] != seen.index {
             file.write(element("null").as_bytes())?;
@@ -118,7 +118,12 @@ fn element(json: &str) -> String {
     format!("<script type=\"application/json\" class=\"picture\">{json}</script>\n")
 }
 
-fn draw(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey, seen: &Seen) -> Result<Shown, Error> {
+fn draw(
+    segmenter: &Segmenter,
+    pictures: &Pictures,
+    survey: &Survey,
+    seen: &InputPicture,
+) -> Result<Shown, Error> {
     let look = Look::at(segmenter, seen)?;
     let small = resize_short_side(&seen.picture, SIDE);
     let size = (small.width(), small.height());
@@ -152,7 +157,7 @@ fn facts(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> String 
         ranking.prototypes(),
         ranking.by_size().len(),
         ranking.looked_at(),
-        pictures.sight().side,
+        pictures.input().side,
     )
 }
 

@@ -8,7 +8,7 @@ use slotcon_data::resize::{Filter, resize};
 
 use slotcon_eval::atomic_file::WholeFile;
 use slotcon_eval::survey::{Look, Survey};
-use slotcon_eval::{Pictures, Segmenter, Watch};
+use slotcon_eval::{Pictures, ProgressSink, Segmenter};
 
 use super::spotlight;
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub fn write_png(
     segmenter: &Segmenter,
     pictures: &Pictures,
     survey: &Survey,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<(), Error> {
     let mut sheet = Sheet::new(survey.shown.len(), survey.ranking.top())?;
     // Where each picture goes: prototype and place.
@@ -49,8 +49,8 @@ pub fn write_png(
         }
     }
     let chosen = survey.chosen();
-    watch.begin("drawing", chosen.len());
-    pictures.each(&chosen, watch, |seen| {
+    progress.begin("drawing", chosen.len());
+    pictures.each(&chosen, progress, |seen| {
         let small = fit(&seen.picture);
         let ids = Look::at(segmenter, &seen)?.labels(small.width(), small.height())?;
         for &(block, column) in &places[&seen.index] {

@@ -6,9 +6,10 @@ mod samples;
 use std::path::{Path, PathBuf};
 
 use slotcon::health_limits::{AGREEMENT, BALANCE, UNCERTAINTY, group_loss_without_agreement, in_use};
+use slotcon::method::Branch;
 use slotcon::recipe::Recipe;
 use slotcon::run::RunDirectory;
-use slotcon_eval::{Segmenter, Which};
+use slotcon_eval::Segmenter;
 use tch::Device;
 
 use crate::curve::CurveSpec;
@@ -69,7 +70,7 @@ fn look(run: &Run, recipe: &Recipe, options: &Options) -> Result<Samples, String
     )?;
     let checkpoint = run.directory().last();
     let segmenter =
-        Segmenter::open(&checkpoint, Which::Teacher, options.device).map_err(|e| e.to_string())?;
+        Segmenter::open(&checkpoint, Branch::Teacher, options.device).map_err(|e| e.to_string())?;
     // A folder named by hand is taken as it is.
     let layout = match options.data {
         Some(_) => slotcon_data::Layout::Folder,

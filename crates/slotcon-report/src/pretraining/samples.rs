@@ -8,14 +8,14 @@ use slotcon_data::{Layout, Picture};
 use slotcon_eval::pictures::Silent;
 use slotcon_eval::segment::masks::{colour, overlay};
 use slotcon_eval::survey::{Config, Look, Survey, survey};
-use slotcon_eval::{Pictures, Segmenter, Sight};
+use slotcon_eval::{InputConfig, Pictures, Segmenter};
 
 use crate::error::Error;
 use crate::gallery::spotlight;
 use crate::page::{escape, jpeg_uri, percent};
 
 /// How long to wait for a picture: the end of a run must not hang on a file system that does not answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// Pictures looked at for the small gallery.
 const LOOKED_AT: usize = 96;
 /// Pictures shown with their masks.
@@ -43,11 +43,11 @@ pub struct Samples {
 /// # Errors
 /// Folders that are not there any more; no picture that can be used; whatever libtorch throws.
 pub fn samples(segmenter: &Segmenter, data: &[std::path::PathBuf], layout: Layout) -> Result<Samples, Error> {
-    let sight = Sight {
-        patience: PATIENCE,
-        ..Sight::default()
+    let input = InputConfig {
+        timeout: TIMEOUT,
+        ..InputConfig::default()
     };
-    let pictures = Pictures::open(data, layout, sight, Some(LOOKED_AT))?;
+    let pictures = Pictures::open(data, layout, input, Some(LOOKED_AT))?;
     let config = Config {
         top: TOP,
         at_most: PROTOTYPES,

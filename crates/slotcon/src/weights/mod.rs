@@ -21,7 +21,7 @@ mod torch_write;
 
 pub use backbone::init_backbone;
 pub use error::WeightsError;
-pub use export::{Format, Network, export};
+pub use export::{Format, export};
 pub use file::{FileKind, SavedRun, Value, WeightFile};
 pub use import::Imported;
 pub use inspect::{Inspection, TensorInfo, inspect};

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use slotcon::checkpoint::{Checkpoint, LossScaleState};
-use slotcon::weights::{FileKind, Format, Imported, Network, WeightFile, export, inspect};
+use slotcon::method::Branch;
+use slotcon::weights::{FileKind, Format, Imported, WeightFile, export, inspect};
 use tch::Kind;
 
 use crate::support;
@@ -103,7 +104,7 @@ pub fn check(fixtures: &Path) {
         (Format::Mmsegmentation, "mm.pth", "state_dict.", "mmsegmentation"),
         (Format::Official, "official_again.pth", "model.", "official"),
     ] {
-        export(&ours, format, Network::Teacher, &at(out)).unwrap();
+        export(&ours, format, Branch::Teacher, &at(out)).unwrap();
         let file = WeightFile::open(&at(out)).unwrap();
         assert_eq!(found(&file, inner), expected(&layouts, part), "{part}");
     }

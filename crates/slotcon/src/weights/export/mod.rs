@@ -13,7 +13,7 @@ use super::pickle_write::Py;
 use super::report::Report;
 use super::torch_write::{write_numpy, write_torch};
 use crate::checkpoint::{Checkpoint, write_safetensors};
-use crate::method::SlotCon;
+use crate::method::{Branch, SlotCon};
 
 /// Whose file it is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,36 +65,12 @@ impl Format {
     }
 }
 
-/// Which of the two networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Network {
-    /// The moving average: the default for everything downstream.
-    #[default]
-    Teacher,
-    /// The network trained by gradient.
-    Student,
-}
-
-impl Network {
-    fn encoder(self) -> &'static str {
-        match self {
-            Network::Teacher => "encoder_k.",
-            Network::Student => "encoder_q.",
-        }
-    }
-}
-
 /// Writes the weights of `checkpoint` to `out`, whole or not at all. The ending of `out` decides between safetensors and
-/// PyTorch's own format where both are possible. `network` is for the formats that hold one backbone.
+/// PyTorch's own format where both are possible. `branch` is for the formats that hold one backbone.
 ///
 /// # Errors
 /// A checkpoint that is not read, an ending or a backbone that the format does not have, or what the file system says.
-pub fn export(
-    checkpoint: &Path,
-    format: Format,
-    network: Network,
-    out: &Path,
-) -> Result<Report, WeightsError> {
+pub fn export(checkpoint: &Path, format: Format, branch: Branch, out: &Path) -> Result<Report, WeightsError> {
     let ending = out.extension().and_then(|e| e.to_str()).unwrap_or_default();
     if !format.endings().contains(&ending) {
         return Err(WeightsError::Export(format!(
@@ -132,7 +108,7 @@ pub fn export(
         return Ok(report);
     }
 
-    let named = backbone(&entries, network)
+    let named = backbone(&entries, branch)
         .map(|(name, entry)| {
             let theirs = match format {
                 Format::Timm => to_timm(name),
@@ -163,10 +139,10 @@ pub fn export(
 }
 
 /// The backbone's tensors by their names without the encoder's.
-fn backbone(entries: &[Entry], network: Network) -> impl Iterator<Item = (&str, &Entry)> {
+fn backbone(entries: &[Entry], branch: Branch) -> impl Iterator<Item = (&str, &Entry)> {
     entries
         .iter()
-        .filter_map(move |entry| Some((entry.name.strip_prefix(network.encoder())?, entry)))
+        .filter_map(move |entry| Some((entry.name.strip_prefix(branch.encoder())?, entry)))
 }
 
 /// Notes down what goes where.
