@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_data::Layout;
-use slotcon_eval::atomic_file::WholeFile;
+use slotcon_eval::atomic_file::AtomicFile;
 use slotcon_eval::survey::{Config, survey};
 use slotcon_eval::{InputConfig, Pictures};
 use slotcon_report::gallery;
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ..Config::default()
     };
     // A place that cannot be written is said now, not after all pictures have been looked at.
-    drop(WholeFile::begin(&args.out)?);
+    drop(AtomicFile::begin(&args.out)?);
     let mut bar = PictureBar::default();
     let survey = survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {
@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         survey.ranking.looked_at(),
         survey.shown.len(),
         args.out.display(),
-        survey.bad_count
+        survey.bad.count
     );
-    Ok(exit(survey.bad_count))
+    Ok(exit(survey.bad.count))
 }

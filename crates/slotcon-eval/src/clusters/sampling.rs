@@ -1,35 +1,33 @@
-//! Random choices that depend on a seed alone.
+//! A few positions of many, drawn by a seed.
 
-/// Random numbers as a function of (seed, stream, position): splitmix64.
-pub(crate) struct Draws {
-    state: u64,
-}
+use slotcon_data::rng::Stream;
 
-impl Draws {
-    pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        Self {
-            state: mix(seed ^ mix(stream)),
-        }
-    }
-
-    /// Uniform in [0, 1).
-    pub(crate) fn unit(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        (mix(self.state) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
-}
-
-/// At most `most` of the indices below `n`: all, or one drawn from each of `most` equal stretches.
-pub(crate) fn spread(n: usize, most: usize, draws: &mut Draws) -> impl Iterator<Item = usize> {
+/// Stratified sample of at most `most` of the indices below `n`, ascending: all of them, or one drawn from each of `most`
+/// equal stretches.
+pub(super) fn stratified(n: usize, most: usize, random: &mut Stream) -> impl Iterator<Item = usize> {
     let stretch = n as f64 / most as f64;
     (0..n.min(most)).map(move |i| match n <= most {
         true => i,
-        false => (((i as f64 + draws.unit()) * stretch) as usize).min(n - 1),
+        false => (((i as f64 + random.unit()) * stretch) as usize).min(n - 1),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use slotcon_data::rng::Purpose;
+
+    use super::*;
+
+    #[test]
+    fn every_stretch_gives_one() {
+        let drawn = |n, most, seed| -> Vec<usize> {
+            let mut random = Stream::new(seed, 0, 0, Purpose::Positions, 0);
+            stratified(n, most, &mut random).collect()
+        };
+        assert_eq!(drawn(5, 7, 1), [0, 1, 2, 3, 4]);
+        let some = drawn(1000, 10, 1);
+        assert!(some.iter().enumerate().all(|(i, at)| at / 100 == i), "{some:?}");
+        assert_eq!(some, drawn(1000, 10, 1));
+        assert_ne!(some, drawn(1000, 10, 2));
+    }
 }

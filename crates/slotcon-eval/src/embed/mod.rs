@@ -13,6 +13,7 @@ use serde::Serialize;
 use slotcon::method::Mode;
 use tch::{Device, Kind, Tensor};
 
+use crate::atomic_file::WriteError;
 use crate::error::Error;
 use crate::pictures::{InputPicture, Pictures, ProgressSink};
 use crate::segment::Segmenter;
@@ -102,13 +103,13 @@ pub trait Sink {
     ///
     /// # Errors
     /// What the system says.
-    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), Error>;
+    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), WriteError>;
 
     /// Adds the line of one row, without its end.
     ///
     /// # Errors
     /// What the system says.
-    fn name(&mut self, line: &str) -> Result<(), Error>;
+    fn name(&mut self, line: &str) -> Result<(), WriteError>;
 
     /// Writes the headers, now that `rows` are there, and gives the files their names. `shapes` are those of a row, by column;
     /// `about` is JSON.
@@ -143,7 +144,7 @@ struct About<'a> {
 ///
 /// # Errors
 /// Another ending; pictures that are not cut to squares; none that can be used; what the file system says (nothing stays
-/// then); whatever libtorch throws.
+/// then); a failure of libtorch.
 pub fn write(
     path: &Path,
     segmenter: &Segmenter,
@@ -177,11 +178,6 @@ pub fn write(
         }
     };
     progress.begin("embedding", pictures.chosen().len());
-    let mut counted = Counted {
-        inner: progress,
-        bad: 0,
-        last: String::new(),
-    };
     let mut rows = 0;
     let mut shapes = Vec::new();
     let mut waiting: Vec<InputPicture> = Vec::new();
@@ -212,7 +208,7 @@ pub fn write(
         rows += names.len();
         Ok(())
     };
-    pictures.each(pictures.chosen(), &mut counted, |seen| {
+    let bad = pictures.each(pictures.chosen(), progress, |seen| {
         waiting.push(seen);
         if waiting.len() >= config.batch.max(1) {
             flush(&mut waiting)?;
@@ -221,10 +217,7 @@ pub fn write(
     })?;
     flush(&mut waiting)?;
     if rows == 0 {
-        return Err(Error::NoPicture {
-            tried: counted.bad,
-            last: counted.last,
-        });
+        return Err(Error::no_picture(bad));
     }
     let about = About {
         what: config.what,
@@ -238,27 +231,9 @@ pub fn write(
     let shape = std::iter::once(rows).chain(shapes[0].iter().copied()).collect();
     Ok(Written {
         rows,
-        bad: counted.bad,
+        bad: bad.count,
         shape,
     })
-}
-
-struct Counted<'a> {
-    inner: &'a mut dyn ProgressSink,
-    bad: usize,
-    last: String,
-}
-
-impl ProgressSink for Counted<'_> {
-    fn done(&mut self) {
-        self.inner.done();
-    }
-
-    fn bad(&mut self, path: &Path, reason: &str) {
-        self.bad += 1;
-        self.last = format!("{}: {reason}", path.display());
-        self.inner.bad(path, reason);
-    }
 }
 
 /// The arrays of a batch of pictures of one size, rows first.

@@ -1,7 +1,9 @@
 //! The pictures of a folder, one after the other, in the size in which the network sees them.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod progress;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -9,6 +11,8 @@ use slotcon_data::loader::Reader;
 use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
 use slotcon_data::resize::{resize_short_side, resize_short_side_center_crop};
 use slotcon_data::{Dataset, Layout, Picture, PictureError};
+
+pub use progress::{BadPicture, BadPictures, ProgressSink, Silent};
 
 use crate::error::Error;
 
@@ -47,24 +51,6 @@ pub struct InputPicture {
     pub original: (u32, u32),
 }
 
-/// Told how the work goes on; the default is not to care.
-pub trait ProgressSink {
-    /// A pass over `total` pictures begins.
-    fn begin(&mut self, _what: &str, _total: usize) {}
-
-    /// One more picture was dealt with.
-    fn done(&mut self) {}
-
-    /// A picture cannot be used; the work goes on without it.
-    fn bad(&mut self, _path: &Path, _reason: &str) {}
-}
-
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl ProgressSink for Silent {}
-
 /// Pictures decoded at a time: enough to keep all cores busy, few enough to fit into memory.
 const CHUNK: usize = 16;
 
@@ -76,6 +62,8 @@ pub struct Pictures {
     /// Numbers in the data set of those that are looked at.
     chosen: Vec<usize>,
     input: InputConfig,
+    /// Readers that nobody uses now: as many as ever worked at a time. Each has a thread of its own.
+    readers: Mutex<Vec<Reader>>,
 }
 
 impl Pictures {
@@ -99,25 +87,26 @@ impl Pictures {
             roots: roots.to_vec(),
             chosen,
             input,
+            readers: Mutex::default(),
         })
     }
 
-    /// Numbers of the pictures that are looked at, ascending.
+    /// The numbers of the pictures that are looked at, ascending.
     pub fn chosen(&self) -> &[usize] {
         &self.chosen
     }
 
-    /// How many there are in all.
+    /// The number of pictures below the folders, looked at or not.
     pub fn in_all(&self) -> usize {
         self.data.len()
     }
 
-    /// How they are seen.
+    /// How pictures are brought to the network.
     pub fn input(&self) -> InputConfig {
         self.input
     }
 
-    /// Path of picture `index` below its folder; whole where it is in none.
+    /// The path of picture `index` below its folder; the whole path where it is in none.
     pub fn name(&self, index: usize) -> String {
         let path = self.data.path(index);
         let below = self.roots.iter().find_map(|root| path.strip_prefix(root).ok());
@@ -129,8 +118,7 @@ impl Pictures {
     /// # Errors
     /// When it cannot be used.
     pub fn load(&self, index: usize) -> Result<InputPicture, PictureError> {
-        let mut bytes = Vec::new();
-        Reader::new(Arc::clone(&self.data), self.input.timeout).read(index, &mut bytes)?;
+        let bytes = self.read(index)?;
         let options = DecodeOptions {
             exif_orientation: self.input.exif_orientation,
             ..DecodeOptions::default()
@@ -149,8 +137,18 @@ impl Pictures {
         })
     }
 
+    fn read(&self, index: usize) -> Result<Vec<u8>, PictureError> {
+        let idle = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = idle().pop();
+        let mut reader = reader.unwrap_or_else(|| Reader::new(Arc::clone(&self.data), self.input.timeout));
+        let mut bytes = Vec::new();
+        let read = reader.read(index, &mut bytes);
+        idle().push(reader);
+        read.map(|()| bytes)
+    }
+
     /// Hands over `indices` in their order, decoded on all cores, a few at a time. What cannot be used is told to `progress`
-    /// and left out.
+    /// and left out; which pictures these were comes back.
     ///
     /// # Errors
     /// The first error of `take`.
@@ -159,23 +157,30 @@ impl Pictures {
         indices: &[usize],
         progress: &mut dyn ProgressSink,
         mut take: impl FnMut(InputPicture) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<BadPictures, E> {
+        let mut bad = BadPictures::default();
         for chunk in indices.chunks(CHUNK) {
             let loaded: Vec<_> = chunk.par_iter().map(|&index| (index, self.load(index))).collect();
             for (index, seen) in loaded {
                 match seen {
                     Ok(seen) => take(seen)?,
-                    Err(reason) => progress.bad(&self.data.path(index), &reason.to_string()),
+                    Err(reason) => {
+                        let (path, reason) = (self.data.path(index), reason.to_string());
+                        progress.bad(&path, &reason);
+                        bad.add(&path, &reason);
+                    }
                 }
                 progress.done();
             }
         }
-        Ok(())
+        Ok(bad)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -221,7 +226,7 @@ mod tests {
         };
         let pictures = Pictures::open(&[root], Layout::Folder, input, None).unwrap();
         let (mut told, mut seen) = (Told::default(), Vec::new());
-        pictures
+        let bad = pictures
             .each::<Error>(pictures.chosen(), &mut told, |s| {
                 assert_eq!(
                     (s.picture.width(), s.picture.height(), s.original),
@@ -232,10 +237,27 @@ mod tests {
             })
             .unwrap();
         assert_eq!((seen, told.1), (vec![0, 2], 3));
+        assert_eq!(bad.count, 1);
+        let last = bad.last.unwrap();
+        assert_eq!(format!("{}: {}", last.path, last.reason), told.0[0]);
         assert!(
             told.0.len() == 1 && told.0[0].contains("000001.png"),
             "{:?}",
             told.0
         );
+    }
+
+    #[test]
+    fn readers_are_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 40, 1, 32).unwrap();
+        let root = folder.path().join("scenes/images/train");
+        let pictures = Pictures::open(&[root], Layout::Folder, InputConfig::default(), None).unwrap();
+        let bad = pictures
+            .each::<Error>(pictures.chosen(), &mut Silent, |_| Ok(()))
+            .unwrap();
+        assert_eq!(bad, BadPictures::default());
+        let readers = pictures.readers.lock().unwrap().len();
+        assert!((1..=rayon::current_num_threads()).contains(&readers), "{readers}");
     }
 }

@@ -1,5 +1,6 @@
 //! A trained (or untrained) network as a segmenter: pictures in, a group for every pixel out.
 
+mod grouped;
 pub mod masks;
 mod tiles;
 pub mod upsample;
@@ -7,6 +8,7 @@ pub mod upsample;
 use std::borrow::Cow;
 use std::path::Path;
 
+pub use grouped::GroupedPicture;
 use slotcon::checkpoint::Checkpoint;
 use slotcon::method::grouping::normalize;
 use slotcon::method::{Branch, Groups, Mode, Network, SlotCon};
@@ -116,7 +118,7 @@ impl Segmenter {
     /// Scores of every prototype on the network's grid, `[h, w, K]`.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn scores(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
         let groups = self.groups(std::slice::from_ref(picture))?;
@@ -127,7 +129,7 @@ impl Segmenter {
     /// Dense features `[B, N, D]`, scores `[B, N, K]` and slots `[B, K, D]` of pictures of one size.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     ///
     /// # Panics
     /// When the pictures are not all of one size.
@@ -150,7 +152,7 @@ impl Segmenter {
     /// Dense features on the network's grid, `[h, w, D]`, each of length 1.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn features(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
         let seen = self.seen(picture);
@@ -162,7 +164,7 @@ impl Segmenter {
     /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn segment(&self, picture: &Picture) -> Result<Vec<u16>, Error> {
         self.segment_at(picture, &self.seen(picture))
     }
@@ -170,7 +172,7 @@ impl Segmenter {
     /// The same for a picture that the network sees in another size (`seen`).
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn segment_at(&self, picture: &Picture, seen: &Picture) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
         Ok(winners(

@@ -13,7 +13,7 @@ impl Segmenter {
     /// grid) that overlap by a quarter. Where they do, their scores are averaged, each by its distance to its tile's border.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn segment_in_tiles(&self, picture: &Picture, seen: &Picture, tile: u32) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
         let stride = self.recipe().output_stride()?.pixels() as u32;

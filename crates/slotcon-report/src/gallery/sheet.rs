@@ -6,8 +6,9 @@ use std::path::Path;
 use slotcon_data::Picture;
 use slotcon_data::resize::{Filter, resize};
 
-use slotcon_eval::atomic_file::WholeFile;
-use slotcon_eval::survey::{Look, Survey};
+use slotcon_eval::atomic_file::AtomicFile;
+use slotcon_eval::segment::GroupedPicture;
+use slotcon_eval::survey::Survey;
 use slotcon_eval::{Pictures, ProgressSink, Segmenter};
 
 use super::spotlight;
@@ -30,7 +31,7 @@ const INK: u8 = 40;
 /// Writes the gallery of `survey` as a PNG.
 ///
 /// # Errors
-/// More prototypes and pictures than fit; what the file system says (nothing half-written stays); whatever libtorch throws.
+/// More prototypes and pictures than fit; what the file system says (nothing half-written stays); a failure of libtorch.
 pub fn write_png(
     path: &Path,
     segmenter: &Segmenter,
@@ -52,7 +53,7 @@ pub fn write_png(
     progress.begin("drawing", chosen.len());
     pictures.each(&chosen, progress, |seen| {
         let small = fit(&seen.picture);
-        let ids = Look::at(segmenter, &seen)?.labels(small.width(), small.height())?;
+        let ids = GroupedPicture::of(segmenter, &seen.picture)?.labels(small.width(), small.height())?;
         for &(block, column) in &places[&seen.index] {
             // K is at most 65535.
             let drawn = spotlight(&small, &ids, survey.shown[block] as u16);
@@ -161,13 +162,13 @@ impl Sheet {
     }
 
     fn write(&self, path: &Path) -> Result<(), Error> {
-        let mut file = WholeFile::begin(path)?;
+        let mut file = AtomicFile::begin(path)?;
         let mut encoder = png::Encoder::new(file.writer(), self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);
         let written = encoder
             .write_header()
             .and_then(|mut writer| writer.write_image_data(&self.rgb));
-        written.map_err(|e| file.fail(e.into()))?;
+        written.map_err(|e| file.fail(e))?;
         Ok(file.finish()?)
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use slotcon::checkpoint::Checkpoint;
 use slotcon::run::RunDirectory;
 use slotcon::run::environment::Session;
-use slotcon_eval::atomic_file::write_whole;
+use slotcon_eval::atomic_file::write_atomically;
 
 use crate::curve::{Curve, CurveSpec};
 use crate::error::Error;
@@ -80,7 +80,7 @@ impl Run {
     /// # Errors
     /// Metrics that cannot be read; a page that cannot be written (nothing half-written stays).
     pub fn write_report(&self, path: &Path, panel: &dyn Panel) -> Result<(), Error> {
-        Ok(write_whole(path, self.html(panel)?.as_bytes())?)
+        Ok(write_atomically(path, self.html(panel)?.as_bytes())?)
     }
 
     fn html(&self, panel: &dyn Panel) -> Result<String, Error> {
