@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use slotcon::method::Branch;
 use slotcon::pretrain::Sources;
 use slotcon::{Pretraining, Recipe};
 use slotcon_data::labelled::{Classes, LabelLayout, pairs};
 use slotcon_data::scenes;
-use slotcon_eval::{Segmenter, TestSet, Which};
+use slotcon_eval::{Segmenter, TestSet};
 use slotcon_metrics::Matching;
 use slotcon_train::{Options, Start, Stop, TaskRecipe, device, train};
 
@@ -113,7 +114,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     )?;
     let set = TestSet::load(&held_out, classes, SIZE)?;
     let matching = Matching::Hungarian;
-    let trained = Segmenter::open(&outcome.checkpoint, Which::Teacher, device)?;
+    let trained = Segmenter::open(&outcome.checkpoint, Branch::Teacher, device)?;
     let mut rows = vec![("trained", set.measure(&trained, matching)?)];
     rows.extend(baselines(&set, &trained, matching, args.seed)?);
     let protocol = set.protocol(matching);

@@ -7,8 +7,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
-use slotcon_eval::baselines::PixelFeatures;
-use slotcon_eval::{Measured, Part, Segmenter, Spread, TestSet};
+use slotcon_eval::clusters::baselines::PixelFeatures;
+use slotcon_eval::{Measured, Segmenter, Spread, SubsetScore, TestSet};
 use slotcon_metrics::Matching;
 
 use crate::network::NetworkArgs;
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     let mut segmenter = args.network.open()?;
     if let Some(side) = args.network_side {
-        segmenter = segmenter.seeing_at(side);
+        segmenter = segmenter.with_input_size(side);
     }
     let classes = match (&args.classes, args.layout.classes()) {
         (Some(file), _) => Classes::open(file)?,
@@ -187,7 +187,7 @@ pub fn baselines(
     matching: Matching,
     seed: u64,
 ) -> anyhow::Result<[(&'static str, Measured); 4]> {
-    let untrained = trained.untrained_twin()?;
+    let untrained = trained.untrained()?;
     let pixels = |features| set.measure(&set.colour_clusters(features, seed)?, matching);
     Ok([
         ("untrained", set.measure(&untrained, matching)?),
@@ -217,7 +217,7 @@ pub fn table(rows: &[(&str, Measured)], protocol: &str) -> String {
     });
     if rows.iter().any(|(_, m)| m.things.is_some()) {
         for (name, stuff) in [("things", false), ("stuff", true)] {
-            let shown = |m: &Measured, value: fn(Part) -> f64| {
+            let shown = |m: &Measured, value: fn(SubsetScore) -> f64| {
                 let part = if stuff { m.stuff } else { m.things };
                 part.map_or("-".into(), |part| percent(value(part)))
             };

@@ -10,11 +10,11 @@ mod import;
 mod inspect;
 mod network;
 mod pretrain;
+mod progress_bar;
 mod ranks;
 mod report;
 mod segment;
 mod slots;
-mod watch;
 
 use std::process::ExitCode;
 

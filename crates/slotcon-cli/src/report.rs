@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use slotcon_report::run::{self as report, Options};
+use slotcon_report::pretraining::{Options, write_report};
 use slotcon_train::{RunDirectory, device};
 
 /// Write RUN/report.html: health with advice, segments, prototypes, curves, what went wrong, environment and recipe of a run,
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         device: device::parse(&args.device)?,
     };
     let path = args.out.clone().unwrap_or_else(|| directory.report());
-    report::write(&directory, &path, &options)?;
+    write_report(directory, &path, &options)?;
     eprintln!("report: {}", path.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -52,15 +52,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 pub fn after_run(out: &Path, asked_device: &str) {
     let directory = RunDirectory::at(out);
     eprintln!("writing the report ...");
+    let path = directory.report();
     let written = slotcon_data::caught::catch(|| -> anyhow::Result<()> {
         let options = Options {
             data: None,
             device: device::parse(asked_device)?,
         };
-        Ok(report::write(&directory, &directory.report(), &options)?)
+        Ok(write_report(directory, &path, &options)?)
     });
     match written {
-        Ok(Ok(())) => eprintln!("report: {}", directory.report().display()),
+        Ok(Ok(())) => eprintln!("report: {}", path.display()),
         Ok(Err(error)) => eprintln!("warning: no report was written: {error:#}"),
         Err(text) => eprintln!("warning: no report was written: {text}"),
     }

@@ -5,19 +5,54 @@ use std::fmt::Write;
 use crate::page::escape;
 use crate::series::Series;
 
-/// A curve and what surrounds it.
+/// What is drawn of a key of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurveSpec {
+    /// The key; a dot leads into a section, as in `groups.balance`.
+    pub key: &'static str,
+    /// The title above the curve.
+    pub title: &'static str,
+    /// The range that is normal after the first hundreds of steps; it is shaded.
+    pub normal: Option<(f64, f64)>,
+    /// A value to compare with, and what it is; drawn as a dashed line.
+    pub reference: Option<(f64, &'static str)>,
+}
+
+impl CurveSpec {
+    /// A curve of `key` with nothing to compare it with.
+    pub fn new(key: &'static str, title: &'static str) -> Self {
+        Self {
+            key,
+            title,
+            normal: None,
+            reference: None,
+        }
+    }
+
+    /// Shades the range that is normal.
+    pub fn with_normal(self, normal: (f64, f64)) -> Self {
+        Self {
+            normal: Some(normal),
+            ..self
+        }
+    }
+
+    /// Draws a value to compare with.
+    pub fn with_reference(self, value: f64, what: &'static str) -> Self {
+        Self {
+            reference: Some((value, what)),
+            ..self
+        }
+    }
+}
+
+/// A curve with its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
-    /// In words, above it.
-    pub title: &'static str,
-    /// Its key in `metrics.jsonl`.
-    pub key: &'static str,
-    /// The values.
+    /// What is drawn.
+    pub spec: CurveSpec,
+    /// The values by step.
     pub series: Series,
-    /// What is normal after the first hundreds of steps.
-    pub normal: Option<(f64, f64)>,
-    /// A value to compare with, and what it is.
-    pub reference: Option<(f64, &'static str)>,
 }
 
 const WIDTH: f64 = 340.0;
@@ -54,18 +89,18 @@ impl Curve {
         // Writing to a string does not fail.
         let _ = self.draw(&frame, &mut svg);
         let last = self.series.last().map(number).unwrap_or_default();
-        let normal = match (self.normal, self.reference) {
+        let normal = match (self.spec.normal, self.spec.reference) {
             (Some((from, to)), _) => format!(" · normal {} to {}", number(from), number(to)),
             (None, Some((value, what))) => format!(" · {} = {}", escape(what), number(value)),
             (None, None) => String::new(),
         };
-        let title = escape(self.title);
+        let title = escape(self.spec.title);
         format!(
             "<figure class=\"card\"><figcaption><b>{title}</b> <span class=\"figures\">{last}</span><br>\
              <span class=\"quiet small\"><code>{}</code>{normal}</span></figcaption>\
              <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}: from {} to {}, at last {last}\">{svg}</svg>\
              </figure>\n",
-            escape(self.key),
+            escape(self.spec.key),
             self.series
                 .buckets()
                 .first()
@@ -80,8 +115,8 @@ impl Curve {
     }
 
     fn frame(&self, low: f64, high: f64) -> Frame {
-        let reference = self.reference.map(|(value, _)| (value, value));
-        let seen = [self.normal, reference].into_iter().flatten();
+        let reference = self.spec.reference.map(|(value, _)| (value, value));
+        let seen = [self.spec.normal, reference].into_iter().flatten();
         let (mut low, mut high) = seen.fold((low, high), |(a, b), (c, d)| (a.min(c), b.max(d)));
         let room = (high - low) * 0.04;
         if room > 0.0 {
@@ -107,7 +142,7 @@ impl Curve {
 
     fn draw(&self, frame: &Frame, svg: &mut String) -> std::fmt::Result {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        if let Some((from, to)) = self.normal {
+        if let Some((from, to)) = self.spec.normal {
             let (top, height) = (frame.down(to), frame.down(from) - frame.down(to));
             write!(
                 svg,
@@ -134,7 +169,7 @@ impl Curve {
                 whole(tick)
             )?;
         }
-        if let Some((value, _)) = self.reference {
+        if let Some((value, _)) = self.spec.reference {
             let y = frame.down(value);
             write!(svg, "<path class=\"reference\" d=\"M{LEFT} {y:.1}H{right}\"/>")?;
         }
@@ -225,11 +260,8 @@ mod tests {
             series.push(20.0 * (i + 1) as f64, value);
         }
         Curve {
-            title: "A <title>",
-            key: "a.key",
+            spec: CurveSpec::new("a.key", "A <title>").with_normal((0.3, 0.8)),
             series,
-            normal: Some((0.3, 0.8)),
-            reference: None,
         }
     }
 

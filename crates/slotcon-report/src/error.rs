@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Errors of this crate; each names the file or value.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The network or its pictures cannot be used, or a file cannot be written.
+    /// The network or its pictures cannot be used.
     #[error(transparent)]
     Eval(#[from] slotcon_eval::Error),
     /// The run's recipe cannot be used.
@@ -14,7 +14,7 @@ pub enum Error {
     /// What a run left behind cannot be used.
     #[error(transparent)]
     Run(#[from] slotcon_train::Error),
-    /// A file that cannot be read.
+    /// A file of the run cannot be read.
     #[error("{}: cannot read: {source}", path.display())]
     Read {
         /// The file.
@@ -22,10 +22,13 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A picture that cannot be encoded.
+    /// A page cannot be written.
+    #[error(transparent)]
+    Write(#[from] slotcon_weights::atomic_file::WriteError),
+    /// A picture cannot be encoded.
     #[error("cannot make a JPEG of a picture: {0}")]
     Jpeg(#[from] jpeg_encoder::EncodingError),
-    /// A value that cannot be written as JSON.
+    /// A value cannot be written as JSON.
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// More prototypes and pictures than one picture can hold.

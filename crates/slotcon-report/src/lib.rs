@@ -1,10 +1,12 @@
-//! Pages for people, each one file that needs no network: the report of a run ([`run`]) and galleries of prototypes
-//! ([`gallery`]), in one frame and look ([`page`]), with curves drawn as SVG ([`curve`]).
+//! Pages for people, each one file that needs no network, in one look ([`page`]): galleries of prototypes ([`gallery`]) and
+//! the report of a run ([`run`]). What every run has is the frame; what a task adds is its [`panel`]: [`pretraining`].
 
 pub mod curve;
 mod error;
 pub mod gallery;
 pub mod page;
+pub mod panel;
+pub mod pretraining;
 pub mod run;
 pub mod series;
 

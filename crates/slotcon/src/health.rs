@@ -4,6 +4,7 @@ use slotcon_torch::distributed::{Ranks, Traffic};
 use slotcon_train::{Metrics, Numbers, scalar};
 use tch::{Kind, Tensor};
 
+use crate::health_limits;
 use crate::method::{Groups, Step};
 
 /// What the groups of one batch look like.
@@ -89,7 +90,9 @@ impl GroupHealth {
 
     /// What is wrong, if anything, and what to change.
     pub fn warning(&self, prototypes: i64) -> Option<String> {
-        if self.in_use * prototypes as f64 <= 1.5 || self.balance < 0.05 {
+        if health_limits::one_prototype_takes_all(self.in_use, prototypes)
+            || self.balance < health_limits::BALANCE_COLLAPSED
+        {
             return Some(format!(
                 "the groups collapse: {:.0} of {prototypes} prototypes in use, balance {:.2}. Raise model.teacher_temp, \
                  lower optim.base_lr, or give the centre more weight (lower model.center_momentum)",
@@ -97,7 +100,7 @@ impl GroupHealth {
                 self.balance
             ));
         }
-        (self.uncertainty > 0.98 && self.balance > 0.99).then(|| {
+        health_limits::without_groups(self.uncertainty, self.balance).then(|| {
             format!(
                 "there is no grouping yet: every position is spread over all prototypes (uncertainty {:.3}). Past the \
                  warm-up this means a model.teacher_temp that is too high or a learning rate that is too low",

@@ -3,6 +3,7 @@
 //! checkpoints in and other programs' files out.
 
 pub mod health;
+pub mod health_limits;
 pub mod interop;
 pub mod method;
 pub mod pretrain;

@@ -6,16 +6,11 @@
 pub mod rank;
 mod reduce;
 
-use std::path::Path;
-
-use tch::Tensor;
-
 pub use reduce::Reduction;
 
 use crate::error::Error;
-use crate::pictures::{Pictures, Seen, Watch};
-use crate::segmenter::Segmenter;
-use crate::upsample::winners;
+use crate::pictures::{BadPictures, Pictures, ProgressSink};
+use crate::segment::{GroupedPicture, Segmenter};
 use rank::Ranking;
 use reduce::Moments;
 
@@ -52,16 +47,11 @@ pub struct Survey {
     pub reduction: Option<Reduction>,
     /// Prototypes to show, in order.
     pub shown: Vec<usize>,
-    /// Pictures that could not be used, with the reason: the first [`Survey::NAMED`] of them.
-    pub bad: Vec<(String, String)>,
-    /// How many there were.
-    pub bad_count: usize,
+    /// Pictures that could not be used.
+    pub bad: BadPictures,
 }
 
 impl Survey {
-    /// Bad pictures that are named.
-    pub const NAMED: usize = 100;
-
     /// The pictures that are drawn, ascending: each prototype's best.
     pub fn chosen(&self) -> Vec<usize> {
         let hits = self.shown.iter().flat_map(|&k| self.ranking.best(k));
@@ -72,38 +62,17 @@ impl Survey {
     }
 }
 
-/// Keeps the names of bad pictures while it passes everything on.
-struct Noting<'a> {
-    inner: &'a mut dyn Watch,
-    bad: Vec<(String, String)>,
-    count: usize,
-}
-
-impl Watch for Noting<'_> {
-    fn done(&mut self) {
-        self.inner.done();
-    }
-
-    fn bad(&mut self, path: &Path, reason: &str) {
-        self.count += 1;
-        if self.bad.len() < Survey::NAMED {
-            self.bad.push((path.display().to_string(), reason.to_owned()));
-        }
-        self.inner.bad(path, reason);
-    }
-}
-
 /// The first pass: looks at every picture and ranks them by prototype, as the official gallery does. The score of a picture
 /// is the mean cosine similarity of the positions that the prototype wins there (arg-max over prototypes); where it wins
 /// none, that of all positions.
 ///
 /// # Errors
-/// A prototype that does not exist; no picture that can be used; whatever libtorch throws.
+/// A prototype that does not exist; no picture that can be used; a failure of libtorch.
 pub fn survey(
     segmenter: &Segmenter,
     pictures: &Pictures,
     config: &Config,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<Survey, Error> {
     let k = segmenter.prototypes();
     if let Some(wrong) = config.prototypes.iter().flatten().find(|&&p| p >= k) {
@@ -111,26 +80,16 @@ pub fn survey(
             "there is no prototype {wrong}: this checkpoint has {k}, numbered from 0"
         )));
     }
-    watch.begin("looking", pictures.chosen().len());
-    let mut noting = Noting {
-        inner: watch,
-        bad: Vec::new(),
-        count: 0,
-    };
+    progress.begin("looking", pictures.chosen().len());
     let mut ranking = Ranking::new(k, config.top);
     let mut moments = Moments::new();
-    pictures.each(pictures.chosen(), &mut noting, |seen| {
-        let look = Look::at(segmenter, &seen)?;
-        moments.add(&look.features);
-        ranking.add(seen.index, &look.scores)
+    let bad = pictures.each(pictures.chosen(), progress, |seen| {
+        let grouped = GroupedPicture::of(segmenter, &seen.picture)?;
+        moments.add(&grouped.features);
+        ranking.add(seen.index, &grouped.scores)
     })?;
-    let Noting { bad, count, .. } = noting;
     if ranking.looked_at() == 0 {
-        let last = bad.last().map(|(path, reason)| format!("{path}: {reason}"));
-        return Err(Error::NoPicture {
-            tried: count,
-            last: last.unwrap_or_default(),
-        });
+        return Err(Error::no_picture(bad));
     }
     let mut shown = match &config.prototypes {
         Some(asked) => asked.clone(),
@@ -144,43 +103,5 @@ pub fn survey(
         reduction: moments.reduction(DIMS)?,
         shown,
         bad,
-        bad_count: count,
     })
-}
-
-/// What the network makes of one picture.
-#[derive(Debug)]
-pub struct Look {
-    /// `[h w, D]`.
-    pub features: Tensor,
-    /// `[h w, K]`.
-    pub scores: Tensor,
-    /// h and w.
-    pub grid: (i64, i64),
-}
-
-impl Look {
-    /// Passes a picture through the network.
-    ///
-    /// # Errors
-    /// A refusal of libtorch.
-    pub fn at(segmenter: &Segmenter, seen: &Seen) -> Result<Self, Error> {
-        let groups = segmenter.groups(std::slice::from_ref(&seen.picture))?;
-        Ok(Self {
-            features: groups.features.squeeze_dim(0),
-            scores: groups.scores.squeeze_dim(0),
-            grid: groups.grid,
-        })
-    }
-
-    /// The winning prototype of every pixel of a picture of this size.
-    ///
-    /// # Errors
-    /// A refusal of libtorch.
-    pub fn labels(&self, width: u32, height: u32) -> Result<Vec<u16>, Error> {
-        let _guard = tch::no_grad_guard();
-        let (h, w) = self.grid;
-        let scores = self.scores.reshape([h, w, -1]);
-        Ok(winners(&scores, i64::from(height), i64::from(width))?)
-    }
 }

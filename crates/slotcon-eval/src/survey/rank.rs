@@ -1,4 +1,4 @@
-//! Which pictures show a prototype best: the ranking of the official gallery, in memory that does not grow with the folder.
+//! Branch pictures show a prototype best: the ranking of the official gallery, in memory that does not grow with the folder.
 
 use tch::{Kind, Tensor};
 
@@ -41,7 +41,7 @@ impl Ranking {
     /// Takes picture number `picture` into account, by its scores `[N, K]`.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn add(&mut self, picture: usize, scores: &Tensor) -> Result<(), Error> {
         self.looked_at += 1;
         let (means, counts) = picture_scores(scores)?;

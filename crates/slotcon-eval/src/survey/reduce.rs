@@ -41,7 +41,7 @@ impl Moments {
     /// dimensions can. They are not centred: similarity is not, either.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn reduction(self, dims: i64) -> Result<Option<Reduction>, Error> {
         let Some(products) = self.products else {
             return Ok(None);
@@ -82,7 +82,7 @@ impl Reduction {
     /// cosine similarity.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn apply(&self, features: &Tensor) -> Result<Vec<i8>, Error> {
         let basis = self.basis.to_device(features.device());
         let few = normalize(&features.to_kind(Kind::Float).f_matmul(&basis)?) * SCALE;

@@ -6,10 +6,11 @@ use std::path::Path;
 use serde::Serialize;
 use slotcon_data::resize::resize_short_side;
 
-use slotcon_eval::pictures::Seen;
-use slotcon_eval::survey::{Look, Survey};
-use slotcon_eval::whole::WholeFile;
-use slotcon_eval::{Pictures, Segmenter, Watch};
+use slotcon_eval::pictures::InputPicture;
+use slotcon_eval::segment::GroupedPicture;
+use slotcon_eval::survey::Survey;
+use slotcon_eval::{Pictures, ProgressSink, Segmenter};
+use slotcon_weights::atomic_file::AtomicFile;
 
 use super::run_length;
 use crate::error::Error;
@@ -57,14 +58,14 @@ struct Shown {
 /// Writes the gallery of `survey` as one self-contained page; `source` says whose it is. Pictures are looked at again and written one at a time.
 ///
 /// # Errors
-/// What the file system says (nothing half-written stays); whatever libtorch throws.
+/// What the file system says (nothing half-written stays); a failure of libtorch.
 pub fn write_html(
     path: &Path,
     source: &str,
     segmenter: &Segmenter,
     pictures: &Pictures,
     survey: &Survey,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<(), Error> {
     let chosen = survey.chosen();
     let place: HashMap<usize, usize> = chosen.iter().enumerate().map(|(place, &i)| (i, place)).collect();
@@ -84,7 +85,7 @@ pub fn write_html(
         prototypes: entries.collect(),
     };
 
-    let mut file = WholeFile::begin(path)?;
+    let mut file = AtomicFile::begin(path)?;
     file.write(page::head(&format!("Prototypes: {source}"), STYLE, true).as_bytes())?;
     let body = BODY
         .replace("{{source}}", &escape(source))
@@ -94,9 +95,9 @@ pub fn write_html(
     let index = json_in_script(&index)?;
     file.write(format!("<script type=\"application/json\" id=\"index\">{index}</script>\n").as_bytes())?;
 
-    watch.begin("drawing", chosen.len());
+    progress.begin("drawing", chosen.len());
     let mut written = 0;
-    pictures.each(&chosen, watch, |seen| {
+    pictures.each(&chosen, progress, |seen| {
         // A picture that has gone bad since the first pass leaves an empty place.
         while chosen[written] != seen.index {
             file.write(element("null").as_bytes())?;
@@ -118,12 +119,17 @@ fn element(json: &str) -> String {
     format!("<script type=\"application/json\" class=\"picture\">{json}</script>\n")
 }
 
-fn draw(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey, seen: &Seen) -> Result<Shown, Error> {
-    let look = Look::at(segmenter, seen)?;
+fn draw(
+    segmenter: &Segmenter,
+    pictures: &Pictures,
+    survey: &Survey,
+    seen: &InputPicture,
+) -> Result<Shown, Error> {
+    let grouped = GroupedPicture::of(segmenter, &seen.picture)?;
     let small = resize_short_side(&seen.picture, SIDE);
     let size = (small.width(), small.height());
     let features = match &survey.reduction {
-        Some(reduction) => reduction.apply(&look.features)?,
+        Some(reduction) => reduction.apply(&grouped.features)?,
         None => Vec::new(),
     };
     let features: Vec<u8> = features.into_iter().map(|b| b as u8).collect();
@@ -131,9 +137,9 @@ fn draw(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey, seen: &Seen
         name: pictures.name(seen.index),
         size,
         original: seen.original,
-        grid: look.grid,
+        grid: grouped.grid,
         jpeg: base64(&jpeg(&small, QUALITY)?),
-        labels: base64(&run_length::encode(&look.labels(size.0, size.1)?)),
+        labels: base64(&run_length::encode(&grouped.labels(size.0, size.1)?)),
         features: base64(&features),
     })
 }
@@ -152,7 +158,7 @@ fn facts(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> String 
         ranking.prototypes(),
         ranking.by_size().len(),
         ranking.looked_at(),
-        pictures.sight().side,
+        pictures.input().side,
     )
 }
 
@@ -189,12 +195,10 @@ fn notes(segmenter: &Segmenter, survey: &Survey) -> String {
     if !idle.is_empty() {
         say(format!("Prototypes that win nowhere: {}.", idle.join(", ")));
     }
-    if survey.bad_count > 0 {
-        let named = survey
-            .bad
-            .iter()
-            .map(|(path, reason)| format!("<li>{}: {}</li>", escape(path), escape(reason)));
-        say(format!("{} pictures could not be used:", survey.bad_count));
+    if survey.bad.count > 0 {
+        let named = survey.bad.first.iter();
+        let named = named.map(|bad| format!("<li>{}: {}</li>", escape(&bad.path), escape(&bad.reason)));
+        say(format!("{} pictures could not be used:", survey.bad.count));
         html.push_str(&format!("<ul>{}</ul>\n", named.collect::<String>()));
     }
     html

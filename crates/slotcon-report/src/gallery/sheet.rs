@@ -6,9 +6,10 @@ use std::path::Path;
 use slotcon_data::Picture;
 use slotcon_data::resize::{Filter, resize};
 
-use slotcon_eval::survey::{Look, Survey};
-use slotcon_eval::whole::WholeFile;
-use slotcon_eval::{Pictures, Segmenter, Watch};
+use slotcon_eval::segment::GroupedPicture;
+use slotcon_eval::survey::Survey;
+use slotcon_eval::{Pictures, ProgressSink, Segmenter};
+use slotcon_weights::atomic_file::AtomicFile;
 
 use super::spotlight;
 use crate::error::Error;
@@ -30,13 +31,13 @@ const INK: u8 = 40;
 /// Writes the gallery of `survey` as a PNG.
 ///
 /// # Errors
-/// More prototypes and pictures than fit; what the file system says (nothing half-written stays); whatever libtorch throws.
+/// More prototypes and pictures than fit; what the file system says (nothing half-written stays); a failure of libtorch.
 pub fn write_png(
     path: &Path,
     segmenter: &Segmenter,
     pictures: &Pictures,
     survey: &Survey,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<(), Error> {
     let mut sheet = Sheet::new(survey.shown.len(), survey.ranking.top())?;
     // Where each picture goes: prototype and place.
@@ -49,10 +50,10 @@ pub fn write_png(
         }
     }
     let chosen = survey.chosen();
-    watch.begin("drawing", chosen.len());
-    pictures.each(&chosen, watch, |seen| {
+    progress.begin("drawing", chosen.len());
+    pictures.each(&chosen, progress, |seen| {
         let small = fit(&seen.picture);
-        let ids = Look::at(segmenter, &seen)?.labels(small.width(), small.height())?;
+        let ids = GroupedPicture::of(segmenter, &seen.picture)?.labels(small.width(), small.height())?;
         for &(block, column) in &places[&seen.index] {
             // K is at most 65535.
             let drawn = spotlight(&small, &ids, survey.shown[block] as u16);
@@ -161,13 +162,13 @@ impl Sheet {
     }
 
     fn write(&self, path: &Path) -> Result<(), Error> {
-        let mut file = WholeFile::begin(path)?;
+        let mut file = AtomicFile::begin(path)?;
         let mut encoder = png::Encoder::new(file.writer(), self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);
         let written = encoder
             .write_header()
             .and_then(|mut writer| writer.write_image_data(&self.rgb));
-        written.map_err(|e| file.fail(e.into()))?;
+        written.map_err(|e| file.fail(e))?;
         Ok(file.finish()?)
     }
 }

@@ -2,14 +2,14 @@
 
 use slotcon_data::Picture;
 
-/// What a picture fades to outside the mask: fog shows dark and bright masks alike.
-const FOG: u32 = 138;
-/// How much of it there is, in 256ths.
-const THICKNESS: u32 = 205;
-/// The mask's border.
+/// The gray that a picture fades to outside the mask: neither dark nor bright masks drown in it.
+const FADE_TO: u32 = 138;
+/// How far it fades, in 256ths.
+const FADE_OF_256: u32 = 205;
+/// Colour of the mask's border.
 const BORDER: [u8; 3] = [255, 214, 10];
 
-/// The picture as it is where prototype `k` wins, with a line around; in fog elsewhere.
+/// The picture as it is where prototype `k` wins, with a line around; faded to gray elsewhere.
 pub fn spotlight(picture: &Picture, ids: &[u16], k: u16) -> Picture {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let mut rgb = picture.rgb().to_vec();
@@ -27,7 +27,7 @@ pub fn spotlight(picture: &Picture, ids: &[u16], k: u16) -> Picture {
             let gray =
                 (u32::from(pixel[0]) * 77 + u32::from(pixel[1]) * 150 + u32::from(pixel[2]) * 29) / 256;
             for p in pixel {
-                *p = (((gray + u32::from(*p)) / 2 * (256 - THICKNESS) + FOG * THICKNESS) / 256) as u8;
+                *p = (((gray + u32::from(*p)) / 2 * (256 - FADE_OF_256) + FADE_TO * FADE_OF_256) / 256) as u8;
             }
         }
     }

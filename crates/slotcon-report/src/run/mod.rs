@@ -1,191 +1,203 @@
-//! A run on one page: verdicts, segments, prototypes, curves, what went wrong, the recipe and where it was made.
+//! A run on one page: health, what the task shows of it, curves, what went wrong, the recipe and where it was made.
 //!
-//! Everything comes from the run directory and from some of the pictures; whatever is missing is said in the page, and the
+//! Everything comes from the run directory and from the task's [`Panel`]; whatever is missing is said in the page, and the
 //! rest is there all the same. The page runs no script.
 
 pub mod health_check;
 pub mod record;
-mod samples;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use slotcon::Recipe;
-use slotcon_eval::whole::write_whole;
-use slotcon_eval::{Segmenter, Which};
+use slotcon_weights::atomic_file::write_bytes;
+
+use slotcon_train::RunDirectory;
 use slotcon_train::checkpoint::About;
 use slotcon_train::environment::Session;
-use slotcon_train::{RunDirectory, TaskRecipe};
-use tch::Device;
 
-use crate::curve::Curve;
+use crate::curve::{Curve, CurveSpec};
 use crate::error::Error;
 use crate::page::{self, escape};
-use health_check::{State, Verdict, group_loss_of_nothing, normal, verdicts};
+use crate::panel::{Figure, Panel, Section};
+use health_check::{HealthCheck, State};
 use record::{Lines, Log, Record};
-use samples::samples;
 
 const STYLE: &str = include_str!("report.css");
 
-/// How a report is made.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where to look for pictures instead of the folders that the run used.
-    pub data: Option<Vec<PathBuf>>,
-    /// Where the network computes.
-    pub device: Device,
-}
-
-/// Writes the report of the run in `directory` to `path`. Pictures or checkpoints that cannot be used are said in the page.
-///
-/// # Errors
-/// A folder that holds no run; files of it that cannot be read; a page that cannot be written (nothing half-written stays).
-pub fn write(directory: &RunDirectory, path: &Path, options: &Options) -> Result<(), Error> {
-    Ok(write_whole(path, html(directory, options)?.as_bytes())?)
-}
-
-/// What is known of a run.
-struct Run {
+/// What a run directory says of its run, whatever was trained.
+#[derive(Debug)]
+pub struct Run {
+    directory: RunDirectory,
     name: String,
-    recipe: Recipe,
     recipe_text: String,
-    record: Record,
     log: Log,
     sessions: Vec<Session>,
     /// Steps done and planned, by the last checkpoint.
     steps: Option<(u64, u64)>,
 }
 
-fn html(directory: &RunDirectory, options: &Options) -> Result<String, Error> {
-    let root = directory.root();
-    let text = std::fs::read_to_string(directory.recipe()).map_err(|source| Error::Read {
-        path: directory.recipe(),
-        source,
-    })?;
-    let last = About::open(&directory.last()).ok();
-    let progress = last.map(|last| (last.progress.step, last.progress.total_steps));
-    let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
-    let run = Run {
-        name: absolute.file_name().map_or_else(
-            || root.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        ),
-        recipe: Recipe::from_toml(&text, &directory.recipe().display().to_string())?,
-        recipe_text: text,
-        record: Record::read(&directory.metrics())?,
-        log: Log::read(&directory.log())?,
-        sessions: Session::read_all(&directory.environment())?,
-        steps: progress,
-    };
-    let seen = see(directory, &run, options);
-    let (segments, prototypes) = match &seen {
-        Ok(samples) => (samples.segments.clone(), samples.prototypes.clone()),
-        Err(reason) => {
-            let text = format!("<p class=\"card\">Nothing to show: {}</p>\n", escape(reason));
-            (text.clone(), text)
-        }
-    };
-    let judged = verdicts(&run.record, run.recipe.model.prototypes);
-    Ok([
-        page::head(&format!("Run {}", run.name), STYLE, false),
-        header(&run, &judged),
-        health(&judged),
-        section("segments", "Segments", &segments),
-        section("prototypes", "Prototypes", &prototypes),
-        section("curves", "Curves", &curves(&run)),
-        section("trouble", "What went wrong", &trouble(&run)),
-        section("environment", "Environment", &environment(&run)),
-        section("recipe", "Recipe", &recipe(&run)),
-        page::TAIL.to_owned(),
-    ]
-    .concat())
+impl Run {
+    /// Reads what lies in `directory`, but for the metrics.
+    ///
+    /// # Errors
+    /// A folder that holds no run; files of it that cannot be read.
+    pub fn read(directory: RunDirectory) -> Result<Self, Error> {
+        let root = directory.root();
+        let recipe_text = std::fs::read_to_string(directory.recipe()).map_err(|source| Error::Read {
+            path: directory.recipe(),
+            source,
+        })?;
+        let last = About::open(&directory.last());
+        let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
+        Ok(Self {
+            name: absolute.file_name().map_or_else(
+                || root.display().to_string(),
+                |name| name.to_string_lossy().into_owned(),
+            ),
+            recipe_text,
+            log: Log::read(&directory.log())?,
+            sessions: Session::read_all(&directory.environment())?,
+            steps: last
+                .ok()
+                .map(|last| (last.progress.step, last.progress.total_steps)),
+            directory,
+        })
+    }
+
+    /// The folder of the run.
+    pub fn directory(&self) -> &RunDirectory {
+        &self.directory
+    }
+
+    /// The resolved recipe, as TOML.
+    pub fn recipe_text(&self) -> &str {
+        &self.recipe_text
+    }
+
+    /// Each start of the run, the first one first.
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// Writes the report to `path`, with the task's part of it.
+    ///
+    /// # Errors
+    /// Metrics that cannot be read; a page that cannot be written (nothing half-written stays).
+    pub fn write_report(&self, path: &Path, panel: &dyn Panel) -> Result<(), Error> {
+        Ok(write_bytes(path, self.html(panel)?.as_bytes())?)
+    }
+
+    fn html(&self, panel: &dyn Panel) -> Result<String, Error> {
+        let curves = curves(panel);
+        let keys: Vec<_> = curves.iter().map(|curve| curve.key).collect();
+        let record = Record::read(&self.directory.metrics(), &keys)?;
+        let mut checks = panel.health(&record);
+        checks.extend(health_check::of_every_run(&record));
+        let part = |id, title, html| Section { id, title, html };
+        let mut sections = vec![part("health", "Health", health(&checks))];
+        sections.extend(panel.sections());
+        sections.extend([
+            part("curves", "Curves", draw(curves, &record)),
+            part("trouble", "What went wrong", trouble(self, &record)),
+            part("environment", "Environment", environment(self)),
+            part("recipe", "Recipe", recipe(self)),
+        ]);
+        let title = page::head(&format!("Run {}", self.name), STYLE, false);
+        let mut html = title + &header(self, &record, panel, &checks, &sections);
+        sections.iter().for_each(|section| html += &section.html());
+        Ok(html + page::TAIL)
+    }
 }
 
-fn section(id: &str, title: &str, content: &str) -> String {
-    format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{content}</section>\n")
+/// All curves in order: the loss, the task's, then what every run has.
+fn curves(panel: &dyn Panel) -> Vec<CurveSpec> {
+    let mut all = vec![CurveSpec::new("loss", "Loss")];
+    all.extend(panel.curves());
+    all.extend([
+        CurveSpec::new("lr", "Learning rate"),
+        CurveSpec::new("pictures_per_second", "Pictures a second"),
+        CurveSpec::new("loss_scale", "Loss scale"),
+    ]);
+    all
 }
 
-/// Segments and prototypes, or why there are none.
-fn see(directory: &RunDirectory, run: &Run, options: &Options) -> Result<samples::Samples, String> {
-    let data = options
-        .data
-        .clone()
-        .or_else(|| run.sessions.last().map(|s| s.data.clone()));
-    let data = data.ok_or(
-        "the run does not say where its pictures are; name them with `slotcon report RUN --data DIR`.",
-    )?;
-    let segmenter =
-        Segmenter::open(&directory.last(), Which::Teacher, options.device).map_err(|e| e.to_string())?;
-    // A folder named by hand is taken as it is.
-    let layout = match options.data {
-        Some(_) => slotcon_data::Layout::Folder,
-        None => run.recipe.data.layout,
-    };
-    samples(&segmenter, &data, layout).map_err(|e| e.to_string())
+fn draw(curves: Vec<CurveSpec>, record: &Record) -> String {
+    let drawn: String = curves
+        .into_iter()
+        .map(|spec| Curve {
+            series: record.curve(spec.key),
+            spec,
+        })
+        // The loss scale says something only where it is used.
+        .filter(|c| c.spec.key != "loss_scale" || c.series.range().is_some_and(|(low, high)| low < high))
+        .map(|c| c.html())
+        .collect();
+    if drawn.is_empty() {
+        return "<p class=\"card\">No step has been logged.</p>\n".into();
+    }
+    format!(
+        "<p class=\"quiet small\">Over steps. The line is the mean of neighbouring logged steps, the pale area their range, the \
+         green one what is normal.</p>\n<div class=\"curves\">\n{drawn}</div>\n"
+    )
 }
 
-fn header(run: &Run, judged: &[Verdict]) -> String {
-    let worst = judged.iter().map(|v| v.state).max();
+fn header(
+    run: &Run,
+    record: &Record,
+    panel: &dyn Panel,
+    checks: &[HealthCheck],
+    sections: &[Section],
+) -> String {
+    let worst = checks.iter().map(|check| check.state).max();
     let badge = worst.map_or_else(String::new, |state| {
         format!(" <span class=\"badge {}\">{}</span>", state.class(), state.word())
     });
-    let model = &run.recipe.model;
-    let mut facts = vec![
-        format!("{}, {} prototypes", escape(&model.arch), model.prototypes),
-        format!("batch {}", run.recipe.optim.batch),
-    ];
+    let mut facts = panel.facts();
     if let Some(session) = run.sessions.last() {
         facts.push(format!("{} pictures", session.pictures));
         facts.push(escape(&session.device));
     }
-    let done = match run.steps {
+    facts.push(match run.steps {
         Some((done, total)) if done < total => format!("stopped after step {done} of {total}"),
         Some((done, _)) => format!("{done} steps, finished"),
         None => "no checkpoint yet".into(),
+    });
+    let recent = |key: &str, name| {
+        let value = record.curve(key).recent()?;
+        Some(Figure {
+            name,
+            value: format!("{value:.2}"),
+        })
     };
-    facts.push(done);
-    let figures = [
-        ("loss", "Loss"),
-        ("groups.in_use", "Prototypes in use"),
-        ("groups.agreement", "Agreement"),
-        ("pictures_per_second", "Pictures a second"),
-    ];
-    let cells: String = figures
+    let cells: String = recent("loss", "Loss")
         .into_iter()
-        .filter_map(|(key, name)| {
-            let curve = run.record.curve(key);
-            let recent = curve.recent()?;
-            let shown = match key {
-                "groups.in_use" => format!("{:.0} of {}", recent * model.prototypes as f64, model.prototypes),
-                "groups.agreement" => page::percent(recent),
-                _ => format!("{recent:.2}"),
-            };
-            Some(format!(
-                "<div class=\"card\"><dt>{name}</dt><dd class=\"figures\">{shown}</dd></div>"
-            ))
+        .chain(panel.figures(record))
+        .chain(recent("pictures_per_second", "Pictures a second"))
+        .map(|Figure { name, value }| {
+            let (name, value) = (escape(name), escape(&value));
+            format!("<div class=\"card\"><dt>{name}</dt><dd class=\"figures\">{value}</dd></div>")
         })
         .collect();
+    let links: Vec<String> = sections.iter().map(Section::link).collect();
     format!(
         "<header>\n<h1>Run {}{badge}</h1>\n<p class=\"quiet\">{}</p>\n\
-         <nav aria-label=\"Parts of this page\"><a href=\"#health\">Health</a> <a href=\"#segments\">Segments</a> \
-         <a href=\"#prototypes\">Prototypes</a> <a href=\"#curves\">Curves</a> <a href=\"#trouble\">What went wrong</a> \
-         <a href=\"#environment\">Environment</a> <a href=\"#recipe\">Recipe</a></nav>\n<dl class=\"key\">{cells}</dl>\n\
-         </header>\n",
+         <nav aria-label=\"Parts of this page\">{}</nav>\n<dl class=\"key\">{cells}</dl>\n</header>\n",
         escape(&run.name),
-        facts.join(" · ")
+        facts.join(" · "),
+        links.join(" ")
     )
 }
 
-fn health(judged: &[Verdict]) -> String {
+fn health(checks: &[HealthCheck]) -> String {
     let mut html = String::new();
-    if judged.is_empty() {
+    if checks.is_empty() {
         html.push_str("<p class=\"card\">No step has been logged.</p>\n");
     }
-    for Verdict {
+    for HealthCheck {
         name,
         state,
         found,
         advice,
-    } in judged
+    } in checks
     {
         let advice = match *state {
             State::Good => String::new(),
@@ -201,59 +213,17 @@ fn health(judged: &[Verdict]) -> String {
     }
     let note = "<p class=\"quiet small\">Means of the last fifth of the logged steps. In the first hundreds of steps much of this \
                 is not yet as it will be.</p>\n";
-    section(
-        "health",
-        "Health",
-        &format!("<ul class=\"verdicts\">\n{html}</ul>\n{note}"),
-    )
+    format!("<ul class=\"checks\">\n{html}</ul>\n{note}")
 }
 
-fn curves(run: &Run) -> String {
-    let prototypes = run.recipe.model.prototypes;
-    let titles = [
-        ("loss", "Loss"),
-        ("group_loss", "Group loss"),
-        ("slot_loss", "Slot loss"),
-        ("groups.in_use", "Prototypes in use"),
-        ("groups.balance", "Balance of the groups"),
-        ("groups.uncertainty", "Uncertainty"),
-        ("groups.agreement", "Student and teacher agree"),
-        ("groups.slots_per_picture", "Slots a picture"),
-        ("lr", "Learning rate"),
-        ("teacher_momentum", "Teacher's momentum"),
-        ("pictures_per_second", "Pictures a second"),
-        ("loss_scale", "Loss scale"),
-    ];
-    let drawn: String = titles
-        .into_iter()
-        .map(|(key, title)| Curve {
-            title,
-            key,
-            series: run.record.curve(key),
-            normal: normal(key, prototypes),
-            reference: (key == "group_loss").then(|| (group_loss_of_nothing(prototypes), "2 ln K")),
-        })
-        // The loss scale says something only where it is used.
-        .filter(|c| c.key != "loss_scale" || c.series.range().is_some_and(|(low, high)| low < high))
-        .map(|c| c.html())
-        .collect();
-    if drawn.is_empty() {
-        return "<p class=\"card\">No step has been logged.</p>\n".into();
-    }
-    format!(
-        "<p class=\"quiet small\">Over steps. The line is the mean of neighbouring logged steps, the pale area their range, the \
-         green one what is normal.</p>\n<div class=\"curves\">\n{drawn}</div>\n"
-    )
-}
-
-fn trouble(run: &Run) -> String {
+fn trouble(run: &Run, record: &Record) -> String {
     let mut html = String::new();
     html.push_str(&lines("warnings", &run.log.warnings));
     html.push_str(&lines("times a picture was replaced", &run.log.pictures));
-    if run.record.unreadable > 0 {
+    if record.unreadable > 0 {
         html.push_str(&format!(
             "<p class=\"card\">{} lines of metrics.jsonl could not be read.</p>\n",
-            run.record.unreadable
+            record.unreadable
         ));
     }
     if html.is_empty() {
@@ -331,4 +301,97 @@ fn recipe(run: &Run) -> String {
          <details><summary>recipe.toml</summary><pre>{}</pre></details>\n",
         escape(&run.recipe_text)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task that the frame has never heard of.
+    struct Digits;
+
+    impl Panel for Digits {
+        fn facts(&self) -> Vec<String> {
+            vec!["ten digits".into()]
+        }
+
+        fn curves(&self) -> Vec<CurveSpec> {
+            vec![CurveSpec::new("validation.accuracy", "Accuracy").with_normal((0.9, 1.0))]
+        }
+
+        fn figures(&self, record: &Record) -> Vec<Figure> {
+            let last = record.curve("validation.accuracy").last();
+            last.map(|value| Figure {
+                name: "Accuracy",
+                value: page::percent(value),
+            })
+            .into_iter()
+            .collect()
+        }
+
+        fn health(&self, record: &Record) -> Vec<HealthCheck> {
+            let found = format!("{} steps", record.lines);
+            vec![HealthCheck::new(
+                "Digits are told apart",
+                State::Bad,
+                found,
+                "Look at <them>.",
+            )]
+        }
+
+        fn sections(&self) -> Vec<Section> {
+            vec![Section {
+                id: "mistakes",
+                title: "Mistakes",
+                html: "<p>7 for 1</p>\n".into(),
+            }]
+        }
+    }
+
+    #[test]
+    fn another_task_brings_its_own_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::at(folder.path());
+        std::fs::write(directory.recipe(), "[digits]\nlayers = 2\n").unwrap();
+        let lines: String = (1..=5)
+            .map(|i| {
+                format!("{{\"step\":{i},\"loss\":0.5,\"lr\":0.1,\"validation\":{{\"accuracy\":0.{i}}}}}\n")
+            })
+            .collect();
+        std::fs::write(directory.metrics(), lines).unwrap();
+        let path = folder.path().join("page.html");
+        Run::read(directory)
+            .unwrap()
+            .write_report(&path, &Digits)
+            .unwrap();
+        let html = std::fs::read_to_string(&path).unwrap();
+
+        let order = [
+            "badge bad",
+            "ten digits · no checkpoint yet",
+            "<dd class=\"figures\">0.50</dd>",
+            "<dd class=\"figures\">50 %</dd>",
+            "<h3>Digits are told apart</h3>",
+            "Look at &lt;them&gt;.",
+            "<h3>Every step was taken</h3>",
+            "<p>7 for 1</p>",
+            "<code>loss</code>",
+            "<code>validation.accuracy</code>",
+            "<code>lr</code>",
+            "layers = 2",
+        ];
+        let mut rest = html.as_str();
+        for part in order {
+            let at = rest
+                .find(part)
+                .unwrap_or_else(|| panic!("{part} is not where it belongs in {html}"));
+            rest = &rest[at + part.len()..];
+        }
+        for link in html.split("href=\"#").skip(1) {
+            let id = link.split('"').next().unwrap();
+            assert!(html.contains(&format!("<section id=\"{id}\">")), "{id}");
+        }
+        assert!(html.contains("<a href=\"#mistakes\">Mistakes</a>"));
+        assert!(!html.to_lowercase().contains("prototype"), "{html}");
+    }
 }

@@ -10,29 +10,13 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::series::Series;
 
-/// The figures of a logged step that have a curve: the key, with its section.
-pub const KEYS: [&str; 12] = [
-    "loss",
-    "group_loss",
-    "slot_loss",
-    "groups.in_use",
-    "groups.balance",
-    "groups.uncertainty",
-    "groups.slots_per_picture",
-    "groups.agreement",
-    "lr",
-    "teacher_momentum",
-    "pictures_per_second",
-    "loss_scale",
-];
-
 /// Longest line that is read; ours have a few hundred bytes.
 const LINE: u64 = 1 << 16;
 
-/// All of `metrics.jsonl`.
+/// What is kept of `metrics.jsonl`: some curves, how many lines, the last of them.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
-    curves: Vec<Series>,
+    curves: Vec<(&'static str, Series)>,
     /// Logged steps.
     pub lines: u64,
     /// Lines that are no logged step.
@@ -42,13 +26,14 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads `path`; a file that is not there is an empty record.
+    /// Reads the curves of `keys` from `path`; a dot in a key leads into a section. A file that is not there is an empty
+    /// record.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    /// A file that is there and cannot be read.
+    pub fn read(path: &Path, keys: &[&'static str]) -> Result<Self, Error> {
         let mut record = Self {
-            curves: vec![Series::default(); KEYS.len()],
+            curves: keys.iter().map(|&key| (key, Series::default())).collect(),
             ..Self::default()
         };
         each_line(path, |line| record.add(line))?;
@@ -64,7 +49,7 @@ impl Record {
             self.unreadable += u64::from(!line.is_empty());
             return;
         };
-        for (curve, key) in self.curves.iter_mut().zip(KEYS) {
+        for (key, curve) in &mut self.curves {
             let at = key.split('.').try_fold(&value, |v, part| v.get(part));
             if let Some(number) = at.and_then(Value::as_f64) {
                 curve.push(step, number);
@@ -74,10 +59,10 @@ impl Record {
         self.last = Some(value);
     }
 
-    /// The curve of `key`, one of [`KEYS`]; empty for any other.
+    /// The curve of `key`; empty for a key that was not asked for.
     pub fn curve(&self, key: &str) -> Series {
-        let at = KEYS.iter().position(|k| *k == key);
-        at.and_then(|i| self.curves.get(i)).cloned().unwrap_or_default()
+        let found = self.curves.iter().find(|(k, _)| *k == key);
+        found.map(|(_, series)| series.clone()).unwrap_or_default()
     }
 
     /// A whole number of the last logged step; 0 if there is none.
@@ -205,12 +190,12 @@ mod tests {
         let path = folder.path().join("metrics.jsonl");
         let text = "{\"step\":1,\"loss\":3.5,\"groups\":{\"in_use\":0.5}}\nrubbish\n{\"step\":2,\"loss\":null}\n{\"step\":3,\"lo";
         std::fs::write(&path, text).unwrap();
-        let record = Record::read(&path).unwrap();
+        let record = Record::read(&path, &["loss", "groups.in_use"]).unwrap();
         assert_eq!((record.lines, record.unreadable), (2, 2));
         assert_eq!(record.curve("loss").last(), Some(3.5));
         assert_eq!(record.curve("groups.in_use").last(), Some(0.5));
         assert_eq!(record.count("step"), 2);
-        let none = Record::read(&folder.path().join("none")).unwrap();
+        let none = Record::read(&folder.path().join("none"), &["loss"]).unwrap();
         assert_eq!((none.lines, none.curve("loss").last()), (0, None));
     }
 

@@ -1,17 +1,20 @@
-//! The two networks that a run trains.
+//! Teacher or student: which of the two networks of the same architecture.
 
-/// Student or teacher.
+/// One of the two networks that are trained together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Branch {
-    /// The moving average: the default for everything downstream.
+    /// The moving average k of the student: the default for everything downstream.
     #[default]
     Teacher,
-    /// The network trained by gradient.
+    /// The network q that is trained by gradient.
     Student,
 }
 
 impl Branch {
-    /// Its name, as options give it.
+    /// Both branches.
+    pub const ALL: [Self; 2] = [Self::Teacher, Self::Student];
+
+    /// The name of the branch in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Teacher => "teacher",
@@ -19,8 +22,8 @@ impl Branch {
         }
     }
 
-    /// What the names of its backbone's tensors begin with.
-    pub fn encoder(self) -> &'static str {
+    /// The prefix of its backbone's tensors in the official state dict.
+    pub(crate) fn encoder(self) -> &'static str {
         match self {
             Self::Teacher => "encoder_k.",
             Self::Student => "encoder_q.",
@@ -28,13 +31,11 @@ impl Branch {
     }
 }
 
-/// For `--which`.
 impl std::str::FromStr for Branch {
     type Err = String;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = [Self::Teacher, Self::Student];
-        let found = known.into_iter().find(|branch| branch.name() == name);
-        found.ok_or_else(|| format!("'{name}' is neither teacher nor student"))
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|branch| branch.name() == text);
+        found.ok_or_else(|| format!("'{text}' is no network of a run; there are teacher and student"))
     }
 }

@@ -1,6 +1,6 @@
 //! The method, one short file a step of the paper's section 3, in the order in which a picture passes:
 //! [`network`] (f, g and the prototypes S), [`grouping`], [`inverse_augmentation`], [`group_loss`] with its
-//! [`center`], [`slot_loss`], [`teacher`]; [`model`] puts them together.
+//! [`center`], [`slot_loss`], [`teacher`]; [`model`] puts them together. [`branch`] names the two networks.
 
 pub mod branch;
 pub mod center;

@@ -1,13 +1,14 @@
 //! k-means of a network's dense features: groups that need no prototypes, as many as one likes.
 
 use slotcon_data::Picture;
+use slotcon_data::rng::{Purpose, Stream};
 use tch::{Device, Kind, Tensor};
 
-use crate::draws::{Draws, spread};
+use super::kmeans::{KMeans, KMeansConfig};
+use super::sampling::stratified;
 use crate::error::Error;
-use crate::kmeans::{KMeans, KMeansConfig};
-use crate::segmenter::Segmenter;
-use crate::upsample::winners;
+use crate::segment::Segmenter;
+use crate::segment::upsample::winners;
 
 /// Positions that the fit looks at, over all pictures.
 const ROWS: usize = 200_000;
@@ -25,7 +26,7 @@ impl FeatureClusters {
     /// The clusters of positions drawn from `pictures`, one result a seed.
     ///
     /// # Errors
-    /// No pictures; whatever libtorch throws.
+    /// No pictures; a failure of libtorch.
     pub fn fit(
         segmenter: &Segmenter,
         pictures: &[&Picture],
@@ -38,8 +39,8 @@ impl FeatureClusters {
             let features = segmenter.features(picture)?;
             dimension = features.size()[2] as usize;
             let all: Vec<f32> = Vec::try_from(features.to_device(Device::Cpu).flatten(0, -1))?;
-            let mut draws = Draws::new(0, number as u64);
-            for position in spread(all.len() / dimension, each, &mut draws) {
+            let mut random = Stream::new(0, 0, number as u64, Purpose::Positions, 0);
+            for position in stratified(all.len() / dimension, each, &mut random) {
                 rows.extend_from_slice(&all[position * dimension..][..dimension]);
             }
         }
@@ -74,7 +75,7 @@ impl FeatureClusters {
     /// centres' are brought to the picture's size first.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn assign(&self, features: &Tensor, picture: &Picture) -> Result<Vec<u16>, Error> {
         // The nearest centre is the one with the largest of these.
         let scores = features.matmul(&self.centres) - &self.halves;

@@ -1,17 +1,22 @@
 //! Unsupervised semantic segmentation as PiCIE and the paper measure it: how well clusters match labels that the
 //! network has never seen.
 
+pub mod baselines;
+pub mod features;
+pub mod kmeans;
+mod sampling;
+
 use rayon::prelude::*;
 use serde::Serialize;
 use slotcon_data::labelled::{Classes, Pair};
 use slotcon_data::{LabelMap, Picture};
 use slotcon_metrics::{ClusterScore, Confusion, Matching};
 
-use crate::baselines::{ColourClusters, ColourConfig, PixelFeatures};
+use crate::clusters::baselines::{ColourClusters, ColourConfig, PixelFeatures};
+use crate::clusters::features::FeatureClusters;
+use crate::clusters::kmeans::KMeansConfig;
 use crate::error::Error;
-use crate::features::FeatureClusters;
-use crate::kmeans::KMeansConfig;
-use crate::segmenter::Segmenter;
+use crate::segment::Segmenter;
 
 /// Something that gives every pixel a cluster.
 pub trait Clusterer {
@@ -112,7 +117,7 @@ impl TestSet {
     pub fn score(&self, confusion: &Confusion, matching: Matching) -> Result<Measured, Error> {
         let score = ClusterScore::of(confusion, matching)?;
         let names = self.classes.classes.iter().cloned();
-        let part = |classes: std::ops::Range<usize>| Part::of(&score, confusion, classes);
+        let part = |classes: std::ops::Range<usize>| SubsetScore::of(&score, confusion, classes);
         let things = self.classes.things;
         Ok(Measured {
             miou: score.miou,
@@ -216,10 +221,10 @@ pub struct Measured {
     pub clusters_used: usize,
     /// Of the things alone, where the classes say which they are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub things: Option<Part>,
+    pub things: Option<SubsetScore>,
     /// Of the stuff alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stuff: Option<Part>,
+    pub stuff: Option<SubsetScore>,
     /// By class name; `null` for a class that does not occur.
     #[serde(serialize_with = "as_map")]
     pub iou: Vec<(String, Option<f64>)>,
@@ -227,14 +232,14 @@ pub struct Measured {
 
 /// Some of the classes, by the same matching as all.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Part {
+pub struct SubsetScore {
     /// Mean over those of them that occur, 0 to 1.
     pub miou: f64,
     /// Share of their pixels in the right class, 0 to 1.
     pub pixel_accuracy: f64,
 }
 
-impl Part {
+impl SubsetScore {
     /// None where none of them occurs.
     fn of(score: &ClusterScore, confusion: &Confusion, classes: std::ops::Range<usize>) -> Option<Self> {
         let iou: Vec<f64> = score.iou[classes.clone()].iter().copied().flatten().collect();

@@ -1,7 +1,9 @@
 //! The pictures of a folder, one after the other, in the size in which the network sees them.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod progress;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -10,11 +12,13 @@ use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
 use slotcon_data::resize::{resize_short_side, resize_short_side_center_crop};
 use slotcon_data::{Dataset, Layout, Picture, PictureError};
 
+pub use progress::{BadPicture, BadPictures, ProgressSink, Silent};
+
 use crate::error::Error;
 
 /// How a picture is brought to the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
+pub struct InputConfig {
     /// Length of the short side in pixels.
     pub side: u32,
     /// Cut out the central square.
@@ -22,23 +26,23 @@ pub struct Sight {
     /// Turn the picture as its EXIF orientation says.
     pub exif_orientation: bool,
     /// How long to wait for a file; for ever if zero.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
-impl Default for Sight {
+impl Default for InputConfig {
     fn default() -> Self {
         Self {
             side: 320,
             square: false,
             exif_orientation: false,
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         }
     }
 }
 
 /// A picture as the network sees it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct InputPicture {
     /// Its number in the folder's list.
     pub index: usize,
     /// The resized pixels.
@@ -46,24 +50,6 @@ pub struct Seen {
     /// Width and height in the file.
     pub original: (u32, u32),
 }
-
-/// Told how the work goes on; the default is not to care.
-pub trait Watch {
-    /// A pass over `total` pictures begins.
-    fn begin(&mut self, _what: &str, _total: usize) {}
-
-    /// One more picture was dealt with.
-    fn done(&mut self) {}
-
-    /// A picture cannot be used; the work goes on without it.
-    fn bad(&mut self, _path: &Path, _reason: &str) {}
-}
-
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Watch for Silent {}
 
 /// Pictures decoded at a time: enough to keep all cores busy, few enough to fit into memory.
 const CHUNK: usize = 16;
@@ -75,7 +61,9 @@ pub struct Pictures {
     roots: Vec<PathBuf>,
     /// Numbers in the data set of those that are looked at.
     chosen: Vec<usize>,
-    sight: Sight,
+    input: InputConfig,
+    /// Readers that nobody uses now: as many as ever worked at a time. Each has a thread of its own.
+    readers: Mutex<Vec<Reader>>,
 }
 
 impl Pictures {
@@ -86,7 +74,7 @@ impl Pictures {
     pub fn open(
         roots: &[PathBuf],
         layout: Layout,
-        sight: Sight,
+        input: InputConfig,
         limit: Option<usize>,
     ) -> Result<Self, Error> {
         let data = Arc::new(Dataset::open(roots, layout)?);
@@ -98,26 +86,27 @@ impl Pictures {
             data,
             roots: roots.to_vec(),
             chosen,
-            sight,
+            input,
+            readers: Mutex::default(),
         })
     }
 
-    /// Numbers of the pictures that are looked at, ascending.
+    /// The numbers of the pictures that are looked at, ascending.
     pub fn chosen(&self) -> &[usize] {
         &self.chosen
     }
 
-    /// How many there are in all.
+    /// The number of pictures below the folders, looked at or not.
     pub fn in_all(&self) -> usize {
         self.data.len()
     }
 
-    /// How they are seen.
-    pub fn sight(&self) -> Sight {
-        self.sight
+    /// How pictures are brought to the network.
+    pub fn input(&self) -> InputConfig {
+        self.input
     }
 
-    /// Path of picture `index` below its folder; whole where it is in none.
+    /// The path of picture `index` below its folder; the whole path where it is in none.
     pub fn name(&self, index: usize) -> String {
         let path = self.data.path(index);
         let below = self.roots.iter().find_map(|root| path.strip_prefix(root).ok());
@@ -128,54 +117,70 @@ impl Pictures {
     ///
     /// # Errors
     /// When it cannot be used.
-    pub fn load(&self, index: usize) -> Result<Seen, PictureError> {
-        let mut bytes = Vec::new();
-        Reader::new(Arc::clone(&self.data), self.sight.patience).read(index, &mut bytes)?;
+    pub fn load(&self, index: usize) -> Result<InputPicture, PictureError> {
+        let bytes = self.read(index)?;
         let options = DecodeOptions {
-            exif_orientation: self.sight.exif_orientation,
+            exif_orientation: self.input.exif_orientation,
             ..DecodeOptions::default()
         };
         let whole = decode_rgb_bytes(&bytes, &options)?;
         let original = (whole.width(), whole.height());
-        let picture = if self.sight.square {
-            resize_short_side_center_crop(&whole, self.sight.side)
+        let picture = if self.input.square {
+            resize_short_side_center_crop(&whole, self.input.side)
         } else {
-            resize_short_side(&whole, self.sight.side)
+            resize_short_side(&whole, self.input.side)
         };
-        Ok(Seen {
+        Ok(InputPicture {
             index,
             picture,
             original,
         })
     }
 
-    /// Hands over `indices` in their order, decoded on all cores, a few at a time. What cannot be used is told to `watch`
-    /// and left out.
+    fn read(&self, index: usize) -> Result<Vec<u8>, PictureError> {
+        let idle = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = idle().pop();
+        let mut reader = reader.unwrap_or_else(|| Reader::new(Arc::clone(&self.data), self.input.timeout));
+        let mut bytes = Vec::new();
+        let read = reader.read(index, &mut bytes);
+        idle().push(reader);
+        read.map(|()| bytes)
+    }
+
+    /// Hands over `indices` in their order, decoded on all cores, a few at a time. What cannot be used is told to `progress`
+    /// and left out; which pictures these were comes back.
     ///
     /// # Errors
     /// The first error of `take`.
     pub fn each<E>(
         &self,
         indices: &[usize],
-        watch: &mut dyn Watch,
-        mut take: impl FnMut(Seen) -> Result<(), E>,
-    ) -> Result<(), E> {
+        progress: &mut dyn ProgressSink,
+        mut take: impl FnMut(InputPicture) -> Result<(), E>,
+    ) -> Result<BadPictures, E> {
+        let mut bad = BadPictures::default();
         for chunk in indices.chunks(CHUNK) {
             let loaded: Vec<_> = chunk.par_iter().map(|&index| (index, self.load(index))).collect();
             for (index, seen) in loaded {
                 match seen {
                     Ok(seen) => take(seen)?,
-                    Err(reason) => watch.bad(&self.data.path(index), &reason.to_string()),
+                    Err(reason) => {
+                        let (path, reason) = (self.data.path(index), reason.to_string());
+                        progress.bad(&path, &reason);
+                        bad.add(&path, &reason);
+                    }
                 }
-                watch.done();
+                progress.done();
             }
         }
-        Ok(())
+        Ok(bad)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -187,7 +192,7 @@ mod tests {
             Pictures::open(
                 std::slice::from_ref(&root),
                 Layout::Folder,
-                Sight::default(),
+                InputConfig::default(),
                 limit,
             )
             .unwrap()
@@ -202,7 +207,7 @@ mod tests {
     fn a_bad_picture_is_told_and_left_out() {
         #[derive(Default)]
         struct Told(Vec<String>, usize);
-        impl Watch for Told {
+        impl ProgressSink for Told {
             fn done(&mut self) {
                 self.1 += 1;
             }
@@ -214,14 +219,14 @@ mod tests {
         slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 3, 1, 64).unwrap();
         let root = folder.path().join("scenes/images/train");
         std::fs::write(root.join("000001.png"), "no picture").unwrap();
-        let sight = Sight {
+        let input = InputConfig {
             side: 16,
             square: true,
-            ..Sight::default()
+            ..InputConfig::default()
         };
-        let pictures = Pictures::open(&[root], Layout::Folder, sight, None).unwrap();
+        let pictures = Pictures::open(&[root], Layout::Folder, input, None).unwrap();
         let (mut told, mut seen) = (Told::default(), Vec::new());
-        pictures
+        let bad = pictures
             .each::<Error>(pictures.chosen(), &mut told, |s| {
                 assert_eq!(
                     (s.picture.width(), s.picture.height(), s.original),
@@ -232,10 +237,27 @@ mod tests {
             })
             .unwrap();
         assert_eq!((seen, told.1), (vec![0, 2], 3));
+        assert_eq!(bad.count, 1);
+        let last = bad.last.unwrap();
+        assert_eq!(format!("{}: {}", last.path, last.reason), told.0[0]);
         assert!(
             told.0.len() == 1 && told.0[0].contains("000001.png"),
             "{:?}",
             told.0
         );
+    }
+
+    #[test]
+    fn readers_are_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 40, 1, 32).unwrap();
+        let root = folder.path().join("scenes/images/train");
+        let pictures = Pictures::open(&[root], Layout::Folder, InputConfig::default(), None).unwrap();
+        let bad = pictures
+            .each::<Error>(pictures.chosen(), &mut Silent, |_| Ok(()))
+            .unwrap();
+        assert_eq!(bad, BadPictures::default());
+        let readers = pictures.readers.lock().unwrap().len();
+        assert!((1..=rayon::current_num_threads()).contains(&readers), "{readers}");
     }
 }

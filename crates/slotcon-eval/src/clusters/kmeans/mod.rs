@@ -4,8 +4,9 @@
 //! added up in order, so neither the number of threads nor their pace matters.
 
 use rayon::prelude::*;
+use slotcon_data::rng::{Purpose, Stream};
 
-use crate::draws::{Draws, spread};
+use super::sampling::stratified;
 
 /// How to cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +45,6 @@ pub struct KMeans {
     /// `[K, dimension]`.
     centres: Vec<f32>,
     dimension: usize,
-    inertia: f64,
 }
 
 /// Why rows cannot be clustered.
@@ -87,17 +87,13 @@ impl KMeans {
         let sample = sample(rows, dimension, config.max_rows, config.seed);
         let best = (0..config.restarts as u64)
             .map(|restart| {
-                let mut draws = Draws::new(config.seed, restart + 1);
-                let seeds = plus_plus(&sample, dimension, config.clusters, &mut draws);
+                let mut random = Stream::new(config.seed, 0, restart + 1, Purpose::KMeans, 0);
+                let seeds = plus_plus(&sample, dimension, config.clusters, &mut random);
                 lloyd(&sample, dimension, seeds, config)
             })
             .min_by(|a, b| last(&a.1).total_cmp(&last(&b.1)));
-        let (centres, inertias) = best.ok_or(KMeansError::Empty)?;
-        Ok(Self {
-            centres,
-            dimension,
-            inertia: last(&inertias),
-        })
+        let (centres, _) = best.ok_or(KMeansError::Empty)?;
+        Ok(Self { centres, dimension })
     }
 
     /// The nearest centre of every row, the first of equals.
@@ -120,19 +116,9 @@ impl KMeans {
         self.centres.len() / self.dimension
     }
 
-    /// Values a row.
-    pub fn dimension(&self) -> usize {
-        self.dimension
-    }
-
     /// The centres, `[K, dimension]`.
     pub fn centres(&self) -> &[f32] {
         &self.centres
-    }
-
-    /// Sum of the squared distances of the rows that the fit looked at to their centres.
-    pub fn inertia(&self) -> f64 {
-        self.inertia
     }
 }
 
@@ -180,8 +166,8 @@ fn check_rows(rows: &[f32], dimension: usize) -> Result<(), KMeansError> {
 
 /// At most `max_rows` rows, spread over all.
 fn sample(rows: &[f32], dimension: usize, max_rows: usize, seed: u64) -> Vec<f32> {
-    let mut draws = Draws::new(seed, 0);
-    spread(rows.len() / dimension, max_rows, &mut draws)
+    let mut random = Stream::new(seed, 0, 0, Purpose::KMeans, 0);
+    stratified(rows.len() / dimension, max_rows, &mut random)
         .flat_map(|row| &rows[row * dimension..(row + 1) * dimension])
         .copied()
         .collect()
@@ -189,10 +175,10 @@ fn sample(rows: &[f32], dimension: usize, max_rows: usize, seed: u64) -> Vec<f32
 
 /// k-means++ (Arthur and Vassilvitskii, 2007): every next seed is a row drawn with a probability that grows with its
 /// squared distance to the seeds so far.
-fn plus_plus(rows: &[f32], dimension: usize, clusters: usize, draws: &mut Draws) -> Vec<f32> {
+fn plus_plus(rows: &[f32], dimension: usize, clusters: usize, random: &mut Stream) -> Vec<f32> {
     let n = rows.len() / dimension;
     let row = |i: usize| &rows[i * dimension..(i + 1) * dimension];
-    let first = ((draws.unit() * n as f64) as usize).min(n - 1);
+    let first = ((random.unit() * n as f64) as usize).min(n - 1);
     let mut seeds = row(first).to_vec();
     let mut distances = vec![f32::INFINITY; n];
     for _ in 1..clusters {
@@ -203,7 +189,7 @@ fn plus_plus(rows: &[f32], dimension: usize, clusters: usize, draws: &mut Draws)
                 *distance = distance.min(squared_distance(row, newest));
             });
         let total: f64 = distances.iter().map(|&d| f64::from(d)).sum();
-        let Some(next) = draw(&distances, draws.unit() * total) else {
+        let Some(next) = draw(&distances, random.unit() * total) else {
             break;
         };
         seeds.extend_from_slice(row(next));

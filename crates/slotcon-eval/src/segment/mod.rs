@@ -1,11 +1,17 @@
 //! A trained (or untrained) network as a segmenter: pictures in, a group for every pixel out.
 
+mod grouped;
+pub mod masks;
+mod tiles;
+pub mod upsample;
+
 use std::borrow::Cow;
 use std::path::Path;
 
+pub use grouped::GroupedPicture;
 use slotcon::Checkpoint;
 use slotcon::method::grouping::normalize;
-use slotcon::method::{Groups, Mode, Network, SlotCon};
+use slotcon::method::{Branch, Groups, Mode, Network, SlotCon};
 use slotcon::recipe::Recipe;
 use slotcon_data::Picture;
 use slotcon_data::resize::resize_short_side;
@@ -13,116 +19,106 @@ use slotcon_train::normalise::normalise;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
-use crate::upsample::winners;
-
-/// Which of the two networks of a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Which {
-    /// The moving average: the default for everything downstream.
-    #[default]
-    Teacher,
-    /// The network trained by gradient.
-    Student,
-}
+use crate::segment::upsample::winners;
 
 /// A network in evaluation mode (running statistics, no gradients).
 #[derive(Debug)]
 pub struct Segmenter {
     model: SlotCon,
-    which: Which,
+    branch: Branch,
     device: Device,
     recipe: Recipe,
-    network_side: Option<u32>,
+    input_size: Option<u32>,
 }
 
 impl Segmenter {
-    /// From a checkpoint.
+    /// Opens one branch of a checkpoint.
     ///
     /// # Errors
     /// A file that cannot be read or does not fit its own recipe.
-    pub fn open(path: &Path, which: Which, device: Device) -> Result<Self, Error> {
+    pub fn open(path: &Path, branch: Branch, device: Device) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(path)?;
-        let segmenter = Self::untrained(&checkpoint.recipe, which, device)?;
+        let segmenter = Self::from_recipe(&checkpoint.recipe, branch, device)?;
         checkpoint.load_network(segmenter.model.store())?;
         Ok(segmenter)
     }
 
-    /// With the initial weights of `recipe` and its seed: the baseline that knows nothing.
+    /// Builds the network with the initial weights of `recipe` and its seed.
     ///
     /// # Errors
     /// An unknown architecture.
-    pub fn untrained(recipe: &Recipe, which: Which, device: Device) -> Result<Self, Error> {
+    pub fn from_recipe(recipe: &Recipe, branch: Branch, device: Device) -> Result<Self, Error> {
         tch::manual_seed(recipe.run.seed as i64);
         let model = SlotCon::new(recipe.model_config()?, device, Kind::Float);
         Ok(Self {
             model,
-            which,
+            branch,
             device,
             recipe: recipe.clone(),
-            network_side: None,
+            input_size: None,
         })
     }
 
-    /// The same network before any training.
+    /// The same network before any training: the baseline that knows nothing.
     ///
     /// # Errors
     /// None that building this one did not have.
-    pub fn untrained_twin(&self) -> Result<Self, Error> {
-        let twin = Self::untrained(&self.recipe, self.which, self.device)?;
+    pub fn untrained(&self) -> Result<Self, Error> {
+        let initial = Self::from_recipe(&self.recipe, self.branch, self.device)?;
         Ok(Self {
-            network_side: self.network_side,
-            ..twin
+            input_size: self.input_size,
+            ..initial
         })
     }
 
     /// The same, but the network sees every picture with a short side of `side` pixels; groups still come out in the picture's
     /// own size. A network that learned from small crops of whole scenes knows things as small as they were there.
-    pub fn seeing_at(self, side: u32) -> Self {
+    pub fn with_input_size(self, side: u32) -> Self {
         Self {
-            network_side: Some(side),
+            input_size: Some(side),
             ..self
         }
     }
 
     fn seen<'a>(&self, picture: &'a Picture) -> Cow<'a, Picture> {
-        match self.network_side {
+        match self.input_size {
             Some(side) => Cow::Owned(resize_short_side(picture, side)),
             None => Cow::Borrowed(picture),
         }
     }
 
-    /// K.
+    /// K, the number of prototypes.
     pub fn prototypes(&self) -> usize {
         self.model.config().prototypes as usize
     }
 
-    /// Where it computes.
+    /// The device that the network computes on.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// The recipe that it was built from.
+    /// The recipe that the network was built from.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
-    /// Which of the two networks it is.
-    pub fn which(&self) -> Which {
-        self.which
+    /// The branch that is looked through.
+    pub fn branch(&self) -> Branch {
+        self.branch
     }
 
-    /// The network itself.
+    /// The network of the branch.
     pub fn network(&self) -> &Network {
-        match self.which {
-            Which::Teacher => self.model.teacher(),
-            Which::Student => self.model.student(),
+        match self.branch {
+            Branch::Teacher => self.model.teacher(),
+            Branch::Student => self.model.student(),
         }
     }
 
     /// Scores of every prototype on the network's grid, `[h, w, K]`.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn scores(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
         let groups = self.groups(std::slice::from_ref(picture))?;
@@ -133,7 +129,7 @@ impl Segmenter {
     /// Dense features `[B, N, D]`, scores `[B, N, K]` and slots `[B, K, D]` of pictures of one size.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     ///
     /// # Panics
     /// When the pictures are not all of one size.
@@ -156,7 +152,7 @@ impl Segmenter {
     /// Dense features on the network's grid, `[h, w, D]`, each of length 1.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn features(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
         let seen = self.seen(picture);
@@ -168,7 +164,7 @@ impl Segmenter {
     /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn segment(&self, picture: &Picture) -> Result<Vec<u16>, Error> {
         self.segment_at(picture, &self.seen(picture))
     }
@@ -176,7 +172,7 @@ impl Segmenter {
     /// The same for a picture that the network sees in another size (`seen`).
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn segment_at(&self, picture: &Picture, seen: &Picture) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
         Ok(winners(

@@ -5,15 +5,15 @@ use slotcon_data::geometry::CropBox;
 use tch::{Kind, Tensor};
 
 use crate::error::Error;
-use crate::segmenter::Segmenter;
-use crate::upsample::winners;
+use crate::segment::Segmenter;
+use crate::segment::upsample::winners;
 
 impl Segmenter {
     /// As [`Segmenter::segment_at`], but the network sees `seen` in tiles of `tile` pixels (rounded up to whole positions of its
     /// grid) that overlap by a quarter. Where they do, their scores are averaged, each by its distance to its tile's border.
     ///
     /// # Errors
-    /// Whatever libtorch throws.
+    /// A failure of libtorch, such as too little memory.
     pub fn segment_in_tiles(&self, picture: &Picture, seen: &Picture, tile: u32) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
         let stride = self.recipe().output_stride()?.pixels() as u32;

@@ -5,10 +5,9 @@ use std::path::Path;
 use slotcon_data::Picture;
 use slotcon_metrics::rle;
 
-use crate::error::Error;
-use crate::whole::write_whole;
+use slotcon_weights::atomic_file::{WriteError, write_bytes};
 
-/// Share of the colour in an overlay.
+/// How much of an overlay is the group's colour, in 256ths.
 const OPACITY: u32 = 128;
 
 /// A colour for every id: hues a golden angle apart, so that neighbours differ, in three brightnesses.
@@ -27,7 +26,7 @@ pub fn colour(id: u16) -> [u8; 3] {
 ///
 /// # Errors
 /// What the file system says; nothing half-written stays.
-pub fn write_index_png(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), Error> {
+pub fn write_index_png(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), WriteError> {
     let wide = ids.iter().any(|&id| id > 255);
     let data: Vec<u8> = if wide {
         ids.iter().flat_map(|id| id.to_be_bytes()).collect()
@@ -66,7 +65,7 @@ pub fn overlay(picture: &Picture, ids: &[u16]) -> Picture {
 ///
 /// # Errors
 /// What the file system says; nothing half-written stays.
-pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), Error> {
+pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), WriteError> {
     let drawn = overlay(picture, ids);
     write_png(path, |out| {
         let mut encoder = png::Encoder::new(out, drawn.width(), drawn.height());
@@ -79,23 +78,46 @@ pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), 
 ///
 /// # Errors
 /// What the file system says; nothing half-written stays.
-pub fn write_masks(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), Error> {
-    let text = serde_json::to_string(&rle::masks(width, height, ids)).map_err(|e| Error::Write {
-        path: path.into(),
-        source: e.into(),
-    })?;
-    write_whole(path, text.as_bytes())
+pub fn write_masks(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), WriteError> {
+    let text =
+        serde_json::to_string(&rle::masks(width, height, ids)).map_err(|e| WriteError::new(path, e))?;
+    write_bytes(path, text.as_bytes())
 }
 
 /// Encodes into memory, then writes whole or not at all.
 fn write_png(
     path: &Path,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), png::EncodingError>,
-) -> Result<(), Error> {
+) -> Result<(), WriteError> {
     let mut bytes = Vec::new();
-    encode(&mut bytes).map_err(|e| Error::Write {
-        path: path.into(),
-        source: e.into(),
-    })?;
-    write_whole(path, &bytes)
+    encode(&mut bytes).map_err(|e| WriteError::new(path, e))?;
+    write_bytes(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use slotcon_data::labelled::read_label_map;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_read_back_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for ids in [[0u16, 7, 255, 3, 3, 200], [0, 256, 65535, 1, 2, 3]] {
+            let path = folder.path().join("ids.png");
+            write_index_png(&path, 3, 2, &ids).unwrap();
+            let map = read_label_map(&path).unwrap();
+            assert_eq!((map.width(), map.height(), map.ids()), (3, 2, ids.as_slice()));
+        }
+    }
+
+    #[test]
+    fn an_overlay_has_the_groups_colours_and_white_borders() {
+        let picture = Picture::new(3, 2, vec![100; 18]);
+        let drawn = overlay(&picture, &[1, 1, 2, 1, 1, 2]);
+        let pixel = |i: usize| &drawn.rgb()[i * 3..][..3];
+        assert_eq!(pixel(0), colour(1).map(|c| ((100 + u32::from(c)) / 2) as u8));
+        assert_eq!(pixel(1), [177; 3]);
+        assert_eq!(pixel(2), colour(2).map(|c| ((100 + u32::from(c)) / 2) as u8));
+    }
 }

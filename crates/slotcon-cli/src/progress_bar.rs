@@ -3,26 +3,26 @@
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use slotcon_eval::Watch;
+use slotcon_eval::ProgressSink;
 
 /// Shows how far a pass over pictures is, on standard error.
 #[derive(Debug)]
-pub struct Bar(ProgressBar);
+pub struct PictureBar(ProgressBar);
 
-impl Default for Bar {
+impl Default for PictureBar {
     fn default() -> Self {
         Self(ProgressBar::hidden())
     }
 }
 
-impl Bar {
+impl PictureBar {
     /// Removes it from the screen.
     pub fn finish(&self) {
         self.0.finish_and_clear();
     }
 }
 
-impl Watch for Bar {
+impl ProgressSink for PictureBar {
     fn begin(&mut self, what: &str, total: usize) {
         self.0.finish_and_clear();
         let bar = ProgressBar::new(total as u64);

@@ -10,9 +10,9 @@ const BAND_BYTES: i64 = 128 << 20;
 /// arg-max over K, row by row.
 ///
 /// # Errors
-/// Whatever libtorch throws.
+/// Scores of another rank; a failure of libtorch, such as too little memory.
 pub fn winners(scores: &Tensor, height: i64, width: i64) -> Result<Vec<u16>, Error> {
-    let (h, w, k) = scores.size3().unwrap_or_default();
+    let (h, w, k) = scores.size3()?;
     let to = |matrix: Tensor| matrix.to_kind(scores.kind()).to_device(scores.device());
     let (rows, columns) = (to(interpolation(height, h)), to(interpolation(width, w)));
     let band = (BAND_BYTES / (4 * width * k).max(1)).clamp(1, height);
@@ -27,7 +27,7 @@ pub fn winners(scores: &Tensor, height: i64, width: i64) -> Result<Vec<u16>, Err
             .argmax(-1, false)
             .to_kind(Kind::Int)
             .to_device(Device::Cpu);
-        let values: Vec<i32> = Vec::try_from(winners.flatten(0, -1)).unwrap_or_default();
+        let values: Vec<i32> = Vec::try_from(winners.flatten(0, -1))?;
         ids.extend(values.into_iter().map(|id| id as u16));
     }
     Ok(ids)

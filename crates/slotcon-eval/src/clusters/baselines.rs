@@ -4,9 +4,10 @@
 use std::borrow::Borrow;
 
 use slotcon_data::Picture;
+use slotcon_data::rng::{Purpose, Stream};
 
-use crate::draws::{Draws, spread};
-use crate::kmeans::{KMeans, KMeansConfig, KMeansError};
+use super::kmeans::{KMeans, KMeansConfig, KMeansError};
+use super::sampling::stratified;
 
 /// What k-means sees of a pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,8 +67,8 @@ impl ColourClusters {
         for (number, picture) in pictures.into_iter().enumerate() {
             let picture = picture.borrow();
             let pixels = picture.width() as usize * picture.height() as usize;
-            let mut draws = Draws::new(config.kmeans.seed, number as u64);
-            for pixel in spread(pixels, config.pixels_per_picture, &mut draws) {
+            let mut random = Stream::new(config.kmeans.seed, 0, number as u64, Purpose::Positions, 0);
+            for pixel in stratified(pixels, config.pixels_per_picture, &mut random) {
                 push(picture, pixel, config.features, &mut rows);
             }
         }

@@ -5,17 +5,18 @@ use std::time::Duration;
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Layout, Picture};
 
-use slotcon_eval::masks::{colour, overlay};
 use slotcon_eval::pictures::Silent;
-use slotcon_eval::survey::{Config, Look, Survey, survey};
-use slotcon_eval::{Pictures, Segmenter, Sight};
+use slotcon_eval::segment::GroupedPicture;
+use slotcon_eval::segment::masks::{colour, overlay};
+use slotcon_eval::survey::{Config, Survey, survey};
+use slotcon_eval::{InputConfig, Pictures, Segmenter};
 
 use crate::error::Error;
 use crate::gallery::spotlight;
 use crate::page::{escape, jpeg_uri, percent};
 
 /// How long to wait for a picture: the end of a run must not hang on a file system that does not answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// Pictures looked at for the small gallery.
 const LOOKED_AT: usize = 96;
 /// Pictures shown with their masks.
@@ -41,13 +42,13 @@ pub struct Samples {
 /// Looks at some pictures of `data`.
 ///
 /// # Errors
-/// Folders that are not there any more; no picture that can be used; whatever libtorch throws.
+/// Folders that are not there any more; no picture that can be used; a failure of libtorch.
 pub fn samples(segmenter: &Segmenter, data: &[std::path::PathBuf], layout: Layout) -> Result<Samples, Error> {
-    let sight = Sight {
-        patience: PATIENCE,
-        ..Sight::default()
+    let input = InputConfig {
+        timeout: TIMEOUT,
+        ..InputConfig::default()
     };
-    let pictures = Pictures::open(data, layout, sight, Some(LOOKED_AT))?;
+    let pictures = Pictures::open(data, layout, input, Some(LOOKED_AT))?;
     let config = Config {
         top: TOP,
         at_most: PROTOTYPES,
@@ -80,7 +81,7 @@ fn segments(segmenter: &Segmenter, pictures: &Pictures) -> Result<String, Error>
     let mut html = String::from("<div class=\"samples\">\n");
     pictures.each(&some, &mut Silent, |seen| {
         let small = resize_short_side(&seen.picture, LARGE);
-        let ids = Look::at(segmenter, &seen)?.labels(small.width(), small.height())?;
+        let ids = GroupedPicture::of(segmenter, &seen.picture)?.labels(small.width(), small.height())?;
         let name = pictures.name(seen.index);
         let mut present = ids.clone();
         present.sort_unstable();
@@ -105,7 +106,7 @@ fn prototypes(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> Re
     let mut tiles: Vec<Vec<(usize, String)>> = vec![Vec::new(); survey.shown.len()];
     pictures.each(&survey.chosen(), &mut Silent, |seen| {
         let small = resize_short_side(&seen.picture, SMALL);
-        let ids = Look::at(segmenter, &seen)?.labels(small.width(), small.height())?;
+        let ids = GroupedPicture::of(segmenter, &seen.picture)?.labels(small.width(), small.height())?;
         for (tiles, &k) in tiles.iter_mut().zip(&survey.shown) {
             if let Some(rank) = ranking.best(k).iter().position(|hit| hit.picture == seen.index) {
                 // K is at most 65535.
