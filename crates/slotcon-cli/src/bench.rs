@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use slotcon::recipe::Recipe;
-use slotcon::run::bench::bench_step;
-use slotcon::run::device;
+use slotcon::{Pretraining, Recipe};
 use slotcon_data::Dataset;
 use slotcon_data::bench::BenchConfig;
+use slotcon_torch::distributed::Ranks;
+use slotcon_train::bench::{Source, bench_step};
+use slotcon_train::task::Share;
+use slotcon_train::{TaskRecipe, device};
 
 /// Measure the speed of this machine.
 #[derive(Debug, clap::Args)]
@@ -87,13 +89,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Pictures in a batch: few, so that the clock is looked at often.
+const BATCH: usize = 16;
+
 fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
     let dataset = Arc::new(Dataset::open(&args.data, recipe.data.layout)?);
+    let share = Share {
+        batch: BATCH.min(dataset.len()),
+        rank: 0,
+        ranks: 1,
+        loader_threads: args.threads,
+        first_step: 0,
+    };
+    let mut loader = recipe.loading().loader_config(recipe.run.seed, &share);
+    loader.threads = args.threads;
     let config = BenchConfig {
-        threads: args.threads,
+        loader,
         seconds: args.seconds,
-        ..BenchConfig::default()
     };
     let report = slotcon_data::bench::run(&dataset, &recipe.data.augment, &config)?;
     eprintln!(
@@ -121,7 +134,12 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
         [] => None,
         roots => Some(Arc::new(Dataset::open(roots, recipe.data.layout)?)),
     };
-    let times = bench_step(&recipe, device, data, args.warmup, args.steps as usize)?;
+    let source = match &data {
+        None => Source::Fixed(Pretraining::random_batch(&recipe, device)),
+        Some(dataset) => Source::Data(dataset),
+    };
+    let build = || Pretraining::build(&recipe, device, &Ranks::alone());
+    let times = bench_step(&recipe, device, build, source, args.warmup, args.steps as usize)?;
     eprintln!(
         "{}: median {:.3} s a step, fastest {:.3} s, {:.1} pictures/s, peak {:.0} MiB",
         device::describe(device),

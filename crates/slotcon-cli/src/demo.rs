@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use slotcon::recipe::Recipe;
-use slotcon::run::crew::Launch;
-use slotcon::run::stop::Stop;
-use slotcon::run::{Options, Start, device, pretrain};
+use slotcon::method::Branch;
+use slotcon::pretrain::Sources;
+use slotcon::{Pretraining, Recipe};
+use slotcon_data::labelled::{Classes, LabelLayout, pairs};
 use slotcon_data::scenes;
-use slotcon_eval::{Classes, LabelLayout, Protocol, Segmenter, TestSet, Which, pairs};
+use slotcon_eval::{Segmenter, TestSet};
+use slotcon_metrics::Matching;
+use slotcon_train::{Options, Start, Stop, TaskRecipe, device, train};
 
+use crate::display;
 use crate::evaluate::{as_json, baselines, table};
 use crate::report;
 
@@ -82,16 +85,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let options = Options {
-        data: vec![data],
-        out: args.out.clone(),
         start: Start::Overwrite,
-        init_from: None,
-        init_backbone: None,
         device: args.device.clone(),
-        launch: Launch::default(),
         stop: Stop::on_signals()?,
+        observers: display::observers(),
+        ..Options::new(&args.out)
     };
-    let outcome = pretrain(Some(recipe), &options)?;
+    let sources = Sources {
+        data: vec![data],
+        init_backbone: None,
+    };
+    let outcome = train::<Pretraining>(Some(recipe), &sources, &options)?;
     report::after_run(&options.out, &options.device);
     if outcome.stopped() {
         return Ok(ExitCode::from(130));
@@ -109,8 +113,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None,
     )?;
     let set = TestSet::load(&held_out, classes, SIZE)?;
-    let matching = Protocol::Hungarian;
-    let trained = Segmenter::open(&outcome.checkpoint, Which::Teacher, device)?;
+    let matching = Matching::Hungarian;
+    let trained = Segmenter::open(&outcome.checkpoint, Branch::Teacher, device)?;
     let mut rows = vec![("trained", set.measure(&trained, matching)?)];
     rows.extend(baselines(&set, &trained, matching, args.seed)?);
     let protocol = set.protocol(matching);

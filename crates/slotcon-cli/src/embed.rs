@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use slotcon_data::Layout;
 use slotcon_eval::embed::{self, Config, Number, What};
-use slotcon_eval::{Pictures, Sight};
+use slotcon_eval::{InputConfig, Pictures};
 
 use crate::network::{NetworkArgs, exit};
-use crate::watch::Bar;
+use crate::progress_bar::PictureBar;
 
 /// Write what the network makes of a folder of pictures to a file, one row a picture, in memory that does not grow with the
 /// folder. Pictures are resized and cut to the central square.
@@ -63,13 +63,13 @@ enum Dtype {
 /// A checkpoint, folder or output file that cannot be used; no picture that can.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let segmenter = args.network.open()?;
-    let sight = Sight {
+    let input = InputConfig {
         side: args.side,
         square: true,
         exif_orientation: args.exif_orientation,
-        ..Sight::default()
+        ..InputConfig::default()
     };
-    let pictures = Pictures::open(&args.data, Layout::Folder, sight, args.limit.map(|n| n as usize))?;
+    let pictures = Pictures::open(&args.data, Layout::Folder, input, args.limit.map(|n| n as usize))?;
     let config = Config {
         what: match args.what {
             Kind::Dense => What::Dense,
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         batch: usize::from(args.batch),
         source: args.network.checkpoint.display().to_string(),
     };
-    let mut bar = Bar::default();
+    let mut bar = PictureBar::default();
     let written = embed::write(&args.out, &segmenter, &pictures, &config, &mut bar)?;
     bar.finish();
     eprintln!(

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
-use slotcon_eval::baselines::PixelFeatures;
-use slotcon_eval::{
-    Classes, LabelLayout, Measured, NameList, Part, Protocol, Segmenter, Spread, TestSet, pairs,
-};
+use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
+use slotcon_eval::clusters::baselines::PixelFeatures;
+use slotcon_eval::{Measured, Segmenter, Spread, SubsetScore, TestSet};
+use slotcon_metrics::Matching;
 
 use crate::network::NetworkArgs;
 
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     let mut segmenter = args.network.open()?;
     if let Some(side) = args.network_side {
-        segmenter = segmenter.seeing_at(side);
+        segmenter = segmenter.with_input_size(side);
     }
     let classes = match (&args.classes, args.layout.classes()) {
         (Some(file), _) => Classes::open(file)?,
@@ -106,16 +106,16 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     let pairs = pairs(&args.images, &args.labels, args.layout, list.as_ref())?;
     let set = TestSet::load(&pairs, classes, args.side)?;
     let matching = if args.many_to_one {
-        Protocol::Majority
+        Matching::Majority
     } else {
-        Protocol::Hungarian
+        Matching::Hungarian
     };
 
     let confusion = set.confusion(&segmenter)?;
     let mut rows = vec![("trained", set.score(&confusion, matching)?)];
     let many_to_one = segmenter.prototypes() > set.classes() && !args.many_to_one;
     if many_to_one {
-        rows.push(("many_to_one", set.score(&confusion, Protocol::Majority)?));
+        rows.push(("many_to_one", set.score(&confusion, Matching::Majority)?));
     }
     if args.baselines {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
@@ -184,10 +184,10 @@ impl Seeds {
 pub fn baselines(
     set: &TestSet,
     trained: &Segmenter,
-    matching: Protocol,
+    matching: Matching,
     seed: u64,
 ) -> anyhow::Result<[(&'static str, Measured); 4]> {
-    let untrained = trained.untrained_twin()?;
+    let untrained = trained.untrained()?;
     let pixels = |features| set.measure(&set.colour_clusters(features, seed)?, matching);
     Ok([
         ("untrained", set.measure(&untrained, matching)?),
@@ -217,7 +217,7 @@ pub fn table(rows: &[(&str, Measured)], protocol: &str) -> String {
     });
     if rows.iter().any(|(_, m)| m.things.is_some()) {
         for (name, stuff) in [("things", false), ("stuff", true)] {
-            let shown = |m: &Measured, value: fn(Part) -> f64| {
+            let shown = |m: &Measured, value: fn(SubsetScore) -> f64| {
                 let part = if stuff { m.stuff } else { m.things };
                 part.map_or("-".into(), |part| percent(value(part)))
             };

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::ValueEnum;
-use slotcon::weights::{Format, Network, export};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use slotcon::interop::{Format, export};
+use slotcon::method::Branch;
 
 /// Write the weights of a checkpoint as other programs read them. What went where is printed, one tensor a line.
 ///
@@ -25,8 +27,8 @@ pub struct Args {
     out: PathBuf,
     /// Which network's backbone: the teacher (the moving average; what the paper transfers) or the student. Not for official
     /// and safetensors, which hold both [default: teacher].
-    #[arg(long, value_name = "NETWORK")]
-    which: Option<Which>,
+    #[arg(long, value_name = "NETWORK", value_parser = branches())]
+    which: Option<Branch>,
     /// Replace the file if it exists.
     #[arg(long)]
     overwrite: bool,
@@ -54,10 +56,8 @@ impl ValueEnum for FormatName {
     }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Which {
-    Teacher,
-    Student,
+fn branches() -> impl TypedValueParser<Value = Branch> {
+    PossibleValuesParser::new(Branch::ALL.map(Branch::name)).try_map(|name| name.parse())
 }
 
 /// Runs the subcommand.
@@ -70,11 +70,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("--which: format {} holds both networks", format.name());
     }
     free(&args.out, args.overwrite)?;
-    let network = match args.which {
-        Some(Which::Student) => Network::Student,
-        Some(Which::Teacher) | None => Network::Teacher,
-    };
-    let report = export(&args.checkpoint, format, network, &args.out)?;
+    let report = export(
+        &args.checkpoint,
+        format,
+        args.which.unwrap_or_default(),
+        &args.out,
+    )?;
     println!("{report}");
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use slotcon::weights::Imported;
+use slotcon::interop::Imported;
 
 use crate::export::free;
 

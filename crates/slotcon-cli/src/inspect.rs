@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use slotcon::weights::{Inspection, inspect};
+use slotcon::interop::{Inspection, inspect};
 
 /// Say what a file is (a checkpoint of this program or of the official one, safetensors, a file of torch.save, a pickle with
 /// arrays), its architecture, step and recipe, and every tensor with shape, type and norm. No code in it is run.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod display;
 mod embed;
 mod evaluate;
 mod export;
@@ -9,16 +10,16 @@ mod import;
 mod inspect;
 mod network;
 mod pretrain;
+mod progress_bar;
 mod ranks;
 mod report;
 mod segment;
 mod slots;
-mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use slotcon::run::crew;
+use slotcon_train::process_group::heartbeat::{rank_tag, report_failure};
 
 /// Learn visual representations and semantic groups from unlabelled photos (SlotCon, arXiv 2205.15288).
 #[derive(Debug, Parser)]
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            let tag = crew::watch::tag();
+            let tag = rank_tag();
             eprintln!("{tag}error: {error:#}");
             if !tag.is_empty() {
                 // Threads may wait for other ranks for ever: nothing is torn down.
@@ -73,13 +74,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// libtorch's refusals reach us as panics with a C++ stack trace; their first line is what a user needs. What breaks a
-/// picture's decoder is handled where it happens.
+/// Says what a panic is about: its first line, since those of libtorch carry a C++ stack trace. One that is handled where it
+/// happens (a picture's decoder, a refusal of libtorch in a step) is none of a user's business. One that is not ends a rank
+/// at once, with the others told: its threads may wait for them for ever.
 fn complain(info: &std::panic::PanicHookInfo) {
-    if std::thread::current()
-        .name()
-        .is_some_and(|name| name.starts_with("loader-"))
-    {
+    if slotcon_data::caught::is_handled() {
         return;
     }
     let payload = info.payload();
@@ -93,13 +92,10 @@ fn complain(info: &std::panic::PanicHookInfo) {
         .location()
         .map(|l| format!(" ({}:{})", l.file(), l.line()))
         .unwrap_or_default();
-    let tag = crew::watch::tag();
+    let tag = rank_tag();
     eprintln!("{tag}error: {first}{place}");
-    if first.contains("out of memory") || first.contains("can't allocate memory") {
-        eprintln!("lower optim.batch, data.image_size or model.dim_hidden, or use run.precision = \"bf16\"");
-    }
     if !tag.is_empty() {
-        crew::watch::last_words(first);
+        report_failure(first);
         slotcon_torch::end_process(101);
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slotcon::run::device;
-use slotcon_eval::{Segmenter, Which};
+use slotcon::method::Branch;
+use slotcon_eval::Segmenter;
+use slotcon_train::device;
 
 /// A checkpoint's network, and where it computes.
 #[derive(Debug, clap::Args)]
@@ -26,13 +27,13 @@ impl NetworkArgs {
     /// # Errors
     /// A device that is not there, a checkpoint that cannot be used.
     pub fn open(&self) -> anyhow::Result<Segmenter> {
-        let which = if self.student {
-            Which::Student
+        let branch = if self.student {
+            Branch::Student
         } else {
-            Which::Teacher
+            Branch::Teacher
         };
         let device = device::parse(&self.device)?;
-        Ok(Segmenter::open(&self.checkpoint, which, device)?)
+        Ok(Segmenter::open(&self.checkpoint, branch, device)?)
     }
 }
 

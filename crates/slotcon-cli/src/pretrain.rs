@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use slotcon::Pretraining;
+use slotcon::pretrain::Sources;
 use slotcon::recipe::{PUBLISHED, Recipe};
-use slotcon::run::crew::Launch;
-use slotcon::run::log::LogFile;
-use slotcon::run::observer::{Level, Observer};
-use slotcon::run::stop::Stop;
-use slotcon::run::{Options, Outcome, RunDirectory, Start, pretrain};
+use slotcon_train::{Error, Launch, Options, RunDirectory, Start, Stop, TaskRecipe, train};
 
-use crate::{ranks, report};
+use crate::{display, ranks, report};
 
 /// Train on a folder of pictures; no labels, any layout.
 ///
@@ -103,7 +101,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Rank 0 alone needs the run directory.
     let first = launch.rank == 0;
     if args.resume && first && !directory.last().exists() {
-        return Err(slotcon::Error::NothingToResume(args.out).into());
+        return Err(Error::NothingToResume(args.out).into());
     }
     // To resume, nothing has to be said again.
     let said_nothing = args.recipe.is_none() && settings.is_empty();
@@ -127,41 +125,26 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         (false, false, false) => Start::New,
     };
     let options = Options {
-        data: args.data,
-        out: args.out,
         start,
         init_from: args.init_from,
-        init_backbone: args.init_backbone,
         device: args.device,
         launch,
         stop: Stop::on_signals()?,
+        observers: display::observers(),
+        ..Options::new(args.out)
     };
-    let outcome = pretrain(recipe, &options);
-    if first {
-        report_of(&outcome, &options);
+    let sources = Sources {
+        data: args.data,
+        init_backbone: args.init_backbone,
+    };
+    let outcome = train::<Pretraining>(recipe, &sources, &options);
+    // Before it began, the directory may hold another run, which is not touched.
+    if first && outcome.as_ref().map_or_else(|error| error.began, |_| true) {
+        report::after_run(&options.out, &options.device);
     }
-    let outcome = outcome?;
-    Ok(if outcome.stopped() {
+    Ok(if outcome?.stopped() {
         ExitCode::from(130)
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// Leaves the report of a run that began, however it ended.
-fn report_of(outcome: &Result<Outcome, slotcon::Error>, options: &Options) {
-    use slotcon::Error;
-    match outcome {
-        Ok(_) => report::after_run(&options.out, &options.device),
-        // What ends a run that has begun. Before that, the directory may hold another run, which is not touched.
-        Err(error @ (Error::NotFinite { .. } | Error::Data(slotcon_data::Error::TooManyBad { .. }))) => {
-            let log = LogFile::open(&RunDirectory::at(&options.out).log());
-            let noted = log.and_then(|mut log| log.said(Level::Warning, &format!("the run ended: {error}")));
-            if let Err(error) = noted {
-                eprintln!("warning: {error}");
-            }
-            report::after_run(&options.out, &options.device);
-        }
-        Err(_) => {}
-    }
 }

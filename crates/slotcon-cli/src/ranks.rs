@@ -10,9 +10,10 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use slotcon::recipe::Recipe;
-use slotcon::run::crew::{keep_store, watch};
 use slotcon_torch::distributed::Store;
+use slotcon_train::TaskRecipe;
+use slotcon_train::process_group::heartbeat::record_first_failure;
+use slotcon_train::process_group::keep_store;
 
 /// How long ranks may take to end once one has failed.
 const GRACE: Duration = Duration::from_secs(15);
@@ -29,9 +30,9 @@ const ATTEMPT: [(&str, &str); 2] = [
 ///
 /// # Errors
 /// A batch that cannot be shared, processes that cannot be started.
-pub fn run(size: usize, recipe: &Recipe) -> anyhow::Result<ExitCode> {
-    recipe.share_of_batch(size)?;
-    let timeout = Duration::from_secs_f64(recipe.run.rank_timeout);
+pub fn run<R: TaskRecipe>(size: usize, recipe: &R) -> anyhow::Result<ExitCode> {
+    recipe.optim().per_rank_batch(size)?;
+    let timeout = Duration::from_secs_f64(recipe.run().rank_timeout);
     let attempt = ATTEMPT.map(|(_, value)| value).join("/");
     let store = keep_store(&attempt, timeout)?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
@@ -138,7 +139,7 @@ impl Ranks {
                     let text = killed(rank, child.id(), signal);
                     eprintln!("{text}");
                     // The others learn it from the store.
-                    watch::claim(store, &text)?;
+                    record_first_failure(store, &text)?;
                 }
                 let code = ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
                 failed.get_or_insert((Instant::now(), code));

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use slotcon::run::{RunDirectory, device};
-use slotcon_eval::report::{self, Options};
+use slotcon_report::pretraining::{Options, write_report};
+use slotcon_train::{RunDirectory, device};
 
 /// Write RUN/report.html: health with advice, segments, prototypes, curves, what went wrong, environment and recipe of a run,
 /// on one page that needs no network. `slotcon pretrain` does so by itself when it ends; this does it again, of a run that
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         device: device::parse(&args.device)?,
     };
     let path = args.out.clone().unwrap_or_else(|| directory.report());
-    report::write(&directory, &path, &options)?;
+    write_report(directory, &path, &options)?;
     eprintln!("report: {}", path.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -52,17 +52,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 pub fn after_run(out: &Path, asked_device: &str) {
     let directory = RunDirectory::at(out);
     eprintln!("writing the report ...");
-    // A refusal of libtorch may reach us as a panic; it has been said by then.
-    let written = std::panic::catch_unwind(|| -> anyhow::Result<()> {
+    let path = directory.report();
+    let written = slotcon_data::caught::catch(|| -> anyhow::Result<()> {
         let options = Options {
             data: None,
             device: device::parse(asked_device)?,
         };
-        Ok(report::write(&directory, &directory.report(), &options)?)
+        Ok(write_report(directory, &path, &options)?)
     });
     match written {
-        Ok(Ok(())) => eprintln!("report: {}", directory.report().display()),
+        Ok(Ok(())) => eprintln!("report: {}", path.display()),
         Ok(Err(error)) => eprintln!("warning: no report was written: {error:#}"),
-        Err(_) => eprintln!("warning: no report was written"),
+        Err(text) => eprintln!("warning: no report was written: {text}"),
     }
 }

@@ -7,10 +7,11 @@ use anyhow::Context;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::{Dataset, Layout};
-use slotcon_eval::{Watch, masks, rle};
+use slotcon_eval::ProgressSink;
+use slotcon_eval::segment::masks;
 
 use crate::network::{NetworkArgs, exit};
-use crate::watch::Bar;
+use crate::progress_bar::PictureBar;
 
 /// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
 /// number at every pixel) and OUT/NAME.overlay.png to look at, both in the picture's own size; with --masks also
@@ -49,7 +50,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let segmenter = args.network.open()?;
     let work = list(&args.pictures)?;
-    let mut bar = Bar::default();
+    let mut bar = PictureBar::default();
     bar.begin("segmenting", work.len());
     let mut failed = 0usize;
     for (path, name) in &work {
@@ -76,7 +77,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 masks::write_index_png(&with(".labels.png"), picture.width(), picture.height(), &ids)?;
                 masks::write_overlay(&with(".overlay.png"), &picture, &ids)?;
                 if args.masks {
-                    rle::write_masks(&with(".masks.json"), picture.width(), picture.height(), &ids)?;
+                    masks::write_masks(&with(".masks.json"), picture.width(), picture.height(), &ids)?;
                 }
             }
             Err(reason) => {

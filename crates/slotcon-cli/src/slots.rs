@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_data::Layout;
-use slotcon_eval::gallery::{self, Config};
-use slotcon_eval::whole::WholeFile;
-use slotcon_eval::{Pictures, Sight};
+use slotcon_eval::survey::{Config, survey};
+use slotcon_eval::{InputConfig, Pictures};
+use slotcon_report::gallery;
+use slotcon_weights::atomic_file::AtomicFile;
 
 use crate::network::{NetworkArgs, exit};
-use crate::watch::Bar;
+use crate::progress_bar::PictureBar;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
 /// mean cosine similarity of the places where the prototype wins, as in the official gallery.
@@ -59,30 +60,28 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ),
     };
     let segmenter = args.network.open()?;
-    let sight = Sight {
+    let input = InputConfig {
         side: args.side,
         square: args.square,
         exif_orientation: args.exif_orientation,
-        ..Sight::default()
+        ..InputConfig::default()
     };
     let limit = args.limit.map(|n| n as usize);
-    let pictures = Pictures::open(&args.data, Layout::Folder, sight, limit)?;
+    let pictures = Pictures::open(&args.data, Layout::Folder, input, limit)?;
     let config = Config {
         top: usize::from(args.top),
         prototypes: args.prototypes.clone(),
         ..Config::default()
     };
     // A place that cannot be written is said now, not after all pictures have been looked at.
-    drop(WholeFile::begin(&args.out)?);
-    let mut bar = Bar::default();
-    let survey = gallery::survey(&segmenter, &pictures, &config, &mut bar)?;
+    drop(AtomicFile::begin(&args.out)?);
+    let mut bar = PictureBar::default();
+    let survey = survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {
         let source = args.network.checkpoint.display().to_string();
-        gallery::write_html(
-            &args.out, &source, &segmenter, &pictures, &survey, &config, &mut bar,
-        )?;
+        gallery::write_html(&args.out, &source, &segmenter, &pictures, &survey, &mut bar)?;
     } else {
-        gallery::write_png(&args.out, &segmenter, &pictures, &survey, config.top, &mut bar)?;
+        gallery::write_png(&args.out, &segmenter, &pictures, &survey, &mut bar)?;
     }
     bar.finish();
     eprintln!(
@@ -92,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         survey.ranking.looked_at(),
         survey.shown.len(),
         args.out.display(),
-        survey.bad_count
+        survey.bad.count
     );
-    Ok(exit(survey.bad_count))
+    Ok(exit(survey.bad.count))
 }

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use slotcon::checkpoint::{self, Progress};
 use slotcon::method::{Mode, SlotCon};
-use slotcon::optim::Optimizer;
 use slotcon::recipe::Recipe;
-use slotcon::run::batch::normalise;
 use slotcon_data::Picture;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::resize::{Filter, resize};
+use slotcon_train::checkpoint::{self, Progress};
+use slotcon_train::normalise::normalise;
+use slotcon_train::optim::Optimizer;
 use tch::{Device, Kind, Tensor};
 
 /// Ours, torchvision's and timm's name.
@@ -87,12 +87,12 @@ fn model(recipe: &Recipe) -> SlotCon {
 }
 
 fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
-    let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
+    let optimizer = Optimizer::new(recipe.optim.config(), model.store(), Vec::new());
     let progress = Progress {
         step: 10,
         ..Progress::new(100, 10, 5120)
     };
-    checkpoint::save(path, model, &optimizer, recipe, &progress).unwrap();
+    checkpoint::save(path, model.store(), &optimizer, recipe, &progress).unwrap();
 }
 
 fn write(path: &Path, tensors: &[(&str, &Tensor)]) {

@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 
 use common::{Place, fail, slotcon, succeed};
-use slotcon_data::labels::read_label_map;
+use slotcon_data::labelled::read_label_map;
 
 fn segment(place: &Place, out: &Path, more: &[&str]) -> std::process::Command {
     let mut command = slotcon();

@@ -1,20 +1,26 @@
-//! Writes a folder of synthetic scenes: `cargo run --release -p slotcon-data --example draw_scenes -- FOLDER [COUNT]`.
+//! Writes a folder of drawn scenes with their label maps: `cargo run --release -p slotcon-data --example draw_scenes -- FOLDER`.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::PathBuf;
 
-fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(folder), count) = (arguments.next(), arguments.next()) else {
-        eprintln!("give the folder to write, and how many scenes (default 16)");
-        return ExitCode::FAILURE;
-    };
-    let count = count.and_then(|c| c.parse().ok()).unwrap_or(16);
-    match slotcon_data::scenes::write_folder(Path::new(&folder), 0, count, count / 4, 160) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("{e}");
-            ExitCode::FAILURE
-        }
-    }
+use clap::Parser;
+
+/// Write a folder of drawn scenes with their label maps.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The folder to write.
+    folder: PathBuf,
+    /// How many scenes to learn from; a quarter as many are held out.
+    #[arg(default_value_t = 16)]
+    count: u64,
+    /// Side of a scene in pixels.
+    #[arg(long, default_value_t = 160)]
+    size: u32,
+    /// Seed of the scenes.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+fn main() -> Result<(), slotcon_data::Error> {
+    let args = Args::parse();
+    slotcon_data::scenes::write_folder(&args.folder, args.seed, args.count, args.count / 4, args.size)
 }

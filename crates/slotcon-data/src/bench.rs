@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::augment::{Augment, AugmentConfig};
+use crate::augment::AugmentConfig;
 use crate::error::{Error, Result};
 use crate::geometry::CropBox;
-use crate::loader::{Loader, LoaderConfig, Reader, SampleMaker, Stage};
+use crate::loader::{Loader, LoaderConfig, MakeSample, PairMaker, Reader, Stage};
 use crate::picture::{self, Decoder};
 use crate::rng::{Purpose, Stream};
 use crate::source::Dataset;
@@ -17,10 +17,9 @@ use crate::source::Dataset;
 /// What to measure with.
 #[derive(Clone, Debug)]
 pub struct BenchConfig {
-    /// Threads of the loader and of decoding alone; 0 takes all cores.
-    pub threads: usize,
-    /// Pictures in a batch.
-    pub batch: usize,
+    /// The loader as training uses it, read timeout and all. Its threads are those of decoding alone, too; 0 takes all
+    /// cores.
+    pub loader: LoaderConfig,
     /// How long to measure. Loading and decoding alone take turns, ten each.
     pub seconds: f64,
 }
@@ -28,8 +27,11 @@ pub struct BenchConfig {
 impl Default for BenchConfig {
     fn default() -> Self {
         Self {
-            threads: 1,
-            batch: 16,
+            loader: LoaderConfig {
+                threads: 1,
+                batch: 16,
+                ..LoaderConfig::default()
+            },
             seconds: 10.0,
         }
     }
@@ -82,16 +84,17 @@ pub struct Stages {
 /// As [`Loader::new`] and [`Loader::next`].
 pub fn run(dataset: &Arc<Dataset>, augment: &AugmentConfig, config: &BenchConfig) -> Result<BenchReport> {
     const TURNS: u32 = 10;
-    let threads = match config.threads {
+    let threads = match config.loader.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
     let turn = Duration::from_secs_f64(config.seconds.max(0.1) / f64::from(2 * TURNS));
     let loader_config = LoaderConfig {
-        batch: config.batch.min(dataset.len()),
+        batch: config.loader.batch.min(dataset.len()),
         threads,
-        ..LoaderConfig::default()
+        ..config.loader.clone()
     };
+    let maker = PairMaker::new(augment.clone())?;
     let (mut loaded, mut loading) = (0usize, 0.0);
     let (mut decoded, mut decoding) = (0usize, 0.0);
     let (mut loading_cpu, mut decoding_cpu) = (0.0, 0.0);
@@ -99,7 +102,7 @@ pub fn run(dataset: &Arc<Dataset>, augment: &AugmentConfig, config: &BenchConfig
     for _ in 0..TURNS {
         let mut loader = Loader::new(
             Arc::clone(dataset),
-            augment.clone(),
+            maker.clone(),
             LoaderConfig {
                 first_step: step,
                 ..loader_config.clone()
@@ -128,7 +131,7 @@ pub fn run(dataset: &Arc<Dataset>, augment: &AugmentConfig, config: &BenchConfig
         decode_only_pictures_per_cpu_second: rate(decoded, decoding_cpu),
         threads,
         pictures: dataset.len(),
-        stages_us: stages(dataset, augment, dataset.len().min(400))?,
+        stages_us: stages(dataset, augment, &maker, config.loader.read_timeout)?,
         peak_mb: peak_mb(),
     })
 }
@@ -166,15 +169,21 @@ fn whole(width: u32, height: u32) -> ((), [CropBox; 2]) {
     ((), [picture::whole(width, height); 2])
 }
 
-/// Times the stages of `count` pictures on this thread.
-fn stages(dataset: &Arc<Dataset>, augment: &AugmentConfig, count: usize) -> Result<Stages> {
-    let augment = Augment::new(augment.clone())?;
-    let mut maker = SampleMaker::new(&augment);
-    let mut reader = Reader::new(Arc::clone(dataset), Duration::ZERO);
+/// Times the stages of some hundred pictures on this thread.
+fn stages(
+    dataset: &Arc<Dataset>,
+    augment: &AugmentConfig,
+    maker: &PairMaker,
+    read_timeout: Duration,
+) -> Result<Stages> {
+    let count = dataset.len().min(400);
+    let mut scratch = maker.scratch();
+    let mut reader = Reader::new(Arc::clone(dataset), read_timeout);
     let (mut decoder, mut bytes) = (Decoder::default(), Vec::new());
-    let bytes_of_view = augment.view_bytes();
+    let sizes = maker.sample_bytes();
+    let buffers = |samples: usize| Vec::from_iter(sizes.iter().map(|size| vec![0u8; size * samples]));
     const BATCH: usize = 16;
-    let mut batch = [vec![0u8; bytes_of_view * BATCH], vec![0u8; bytes_of_view * BATCH]];
+    let (mut views, mut batch) = (buffers(1), buffers(BATCH));
     let mut sums = Stages::default();
     let mut good = 0;
     for i in 0..count {
@@ -190,27 +199,33 @@ fn stages(dataset: &Arc<Dataset>, augment: &AugmentConfig, count: usize) -> Resu
                 us
             };
             let mut random = Stream::new(0, 0, i as u64, Purpose::Augment, 0);
-            let made = maker.try_one(&mut reader, &augment, i as u32, &mut random, |stage| {
-                let time = match stage {
-                    Stage::Read => &mut times.read,
-                    Stage::Decode => &mut times.decode,
-                    Stage::CropResize => &mut times.crop_resize,
-                    Stage::Colour => &mut times.colour,
-                    Stage::Blur => &mut times.blur,
-                };
-                *time += lap();
-            });
+            let made = maker.make_timed(
+                &mut reader,
+                &mut scratch,
+                i as u32,
+                &mut random,
+                &mut views,
+                |stage| {
+                    let time = match stage {
+                        Stage::Read => &mut times.read,
+                        Stage::Decode => &mut times.decode,
+                        Stage::CropResize => &mut times.crop_resize,
+                        Stage::Colour => &mut times.colour,
+                        Stage::Blur => &mut times.blur,
+                    };
+                    *time += lap();
+                },
+            );
             if made.is_err() || dataset.read(i, &mut bytes).is_err() {
                 break;
             }
             lap();
-            for (batch, view) in batch.iter_mut().zip(&maker.views) {
-                let place = i % BATCH * bytes_of_view;
-                batch[place..place + bytes_of_view].copy_from_slice(view);
+            for (batch, view) in batch.iter_mut().zip(&views) {
+                batch[i % BATCH * view.len()..][..view.len()].copy_from_slice(view);
             }
             times.collate = lap();
             if decoder
-                .decode_part(&bytes, &augment.config().decode_options(), whole)
+                .decode_part(&bytes, &augment.decode_options(), whole)
                 .is_err()
             {
                 break;

@@ -111,13 +111,21 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A file that should hold a label map does not.
+    /// A picture or label map that is needed and cannot be used.
     #[error("{path}: {source}", path = path.display())]
-    Label {
+    Picture {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: PictureError,
+    },
+    /// Labels, classes or pairs that do not fit.
+    #[error("{path}: {reason}", path = path.display())]
+    Labels {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
     },
 }
 
@@ -126,6 +134,13 @@ impl Error {
         Self::Io {
             path: path.into(),
             source,
+        }
+    }
+
+    pub(crate) fn labels(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Labels {
+            path: path.into(),
+            reason: reason.into(),
         }
     }
 }

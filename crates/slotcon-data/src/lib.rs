@@ -2,16 +2,17 @@
 //!
 //! The way of a picture through this crate:
 //! [`source`] lists it, [`sampler`] says when it is seen, [`picture`] decodes it, [`augment`] makes two views of it,
-//! and [`loader`] hands over batches of such pairs. [`scenes`] draws pictures with known label maps for when there
+//! and [`loader`] hands over batches of such pairs. [`labelled`] pairs pictures with true label maps. [`scenes`] draws pictures with known label maps for when there
 //! are no photos at hand. Nothing here knows of libtorch: what leaves are plain buffers of bytes.
 //!
 //! All randomness is a function of (seed, epoch, sample), see [`rng`].
 
 pub mod augment;
 pub mod bench;
+pub mod caught;
 pub mod error;
 pub mod geometry;
-pub mod labels;
+pub mod labelled;
 pub mod loader;
 pub mod picture;
 pub mod resize;
@@ -23,7 +24,9 @@ pub mod source;
 
 pub use augment::{Augment, AugmentConfig, ViewAugment};
 pub use error::{Error, PictureError, Result};
-pub use labels::LabelMap;
-pub use loader::{BadPicture, BufferBytes, BufferSource, Loader, LoaderConfig, PairedBatch, ViewBatch};
+pub use labelled::LabelMap;
+pub use loader::{
+    BadPicture, Batch, BufferBytes, BufferSource, Loader, LoaderConfig, MakeSample, PairInfo, PairMaker,
+};
 pub use picture::Picture;
 pub use source::{Dataset, Layout};

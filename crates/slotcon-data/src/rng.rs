@@ -18,6 +18,10 @@ pub enum Purpose {
     Replace,
     /// Drawing a synthetic scene.
     Scene,
+    /// The starts of k-means, and the rows that it looks at.
+    KMeans,
+    /// The positions of a picture that are looked at.
+    Positions,
 }
 
 /// The random numbers of one (seed, epoch, sample, purpose).

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use slotcon_data::labels::read_label_map;
+use slotcon_data::labelled::read_label_map;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
-use slotcon_data::{AugmentConfig, Dataset, Layout, Loader, LoaderConfig};
+use slotcon_data::{AugmentConfig, Dataset, Layout, Loader, LoaderConfig, PairMaker};
 
 fn data_folder() -> PathBuf {
     match std::env::var_os("SLOTCON_DATA") {
@@ -67,19 +67,20 @@ fn an_epoch_of_coco_loads() -> Result<(), Failed> {
     };
     let mut loader = Loader::new(
         Arc::new(data),
-        AugmentConfig {
+        PairMaker::new(AugmentConfig {
             image_size: 96,
             ..Default::default()
-        },
+        })?,
         config,
     )?;
     for _ in 0..loader.steps_per_epoch() {
         let batch = loader.next()?;
-        for view in &batch.views {
-            if view.coords.iter().flatten().any(|c| !(0.0..=1.0).contains(c)) {
-                return Err(format!("coordinates {:?}", view.coords).into());
-            }
-            let mean = view.pixels.iter().map(|&v| f64::from(v)).sum::<f64>() / view.pixels.len() as f64;
+        let coords = batch.info.iter().flat_map(|pair| pair.coords).flatten();
+        if let Some(c) = coords.into_iter().find(|c| !(0.0..=1.0).contains(c)) {
+            return Err(format!("coordinate {c}").into());
+        }
+        for view in &batch.pixels {
+            let mean = view.iter().map(|&v| f64::from(v)).sum::<f64>() / view.len() as f64;
             if !(60.0..200.0).contains(&mean) {
                 return Err(format!("the mean value of a batch of photos is {mean}").into());
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use slotcon_data::labels::read_label_map;
+use slotcon_data::labelled::read_label_map;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::resize::{resize_labels_short_side_center_crop, resize_short_side_center_crop};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slotcon_data::picture::{DecodeOptions, decode_rgb, decode_rgb_bytes};
-use slotcon_data::{AugmentConfig, Dataset, Error, Layout, Loader, LoaderConfig};
+use slotcon_data::{AugmentConfig, Dataset, Error, Layout, Loader, LoaderConfig, PairMaker};
 
 fn pictures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures")
@@ -102,7 +102,7 @@ fn lists_and_mixtures() {
         image_size: 16,
         ..Default::default()
     };
-    let mut loader = Loader::new(Arc::new(data), augment, config).unwrap();
+    let mut loader = Loader::new(Arc::new(data), PairMaker::new(augment).unwrap(), config).unwrap();
     let batch = loader.next().unwrap();
     assert!(batch.bad[0].path.ends_with("missing.jpg"), "{:?}", batch.bad);
 }
@@ -152,7 +152,7 @@ fn a_file_that_is_never_read_to_its_end_costs_only_itself() {
         ..Default::default()
     };
     let started = Instant::now();
-    let mut loader = Loader::new(Arc::new(data), augment, config).unwrap();
+    let mut loader = Loader::new(Arc::new(data), PairMaker::new(augment).unwrap(), config).unwrap();
     for _ in 0..3 {
         let batch = loader.next().unwrap();
         assert!(batch.bad[0].path.ends_with("stalled.jpg") && batch.bad[0].reason.contains("0.3 seconds"));

@@ -1,70 +1,22 @@
 //! What can go wrong when a network is looked at.
 
-use std::path::PathBuf;
+use crate::pictures::BadPictures;
+use slotcon_weights::atomic_file::WriteError;
 
 /// Errors of this crate; each names the file or value.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    // What is read.
     /// The checkpoint cannot be used.
     #[error(transparent)]
-    Checkpoint(#[from] slotcon::checkpoint::CheckpointError),
-    /// Its recipe cannot be used.
+    Checkpoint(#[from] slotcon_train::CheckpointError),
+    /// The checkpoint's recipe cannot be used.
     #[error(transparent)]
-    Recipe(#[from] slotcon::recipe::RecipeError),
-    /// Pictures or label maps.
+    Recipe(#[from] slotcon_train::RecipeError),
+    /// A folder of pictures, a picture or a label map cannot be used.
     #[error(transparent)]
     Data(#[from] slotcon_data::Error),
-    /// One picture.
-    #[error("{}: {source}", path.display())]
-    Picture {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: slotcon_data::PictureError,
-    },
-    /// A file that cannot be read.
-    #[error("{}: cannot read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// What a run left behind cannot be used.
-    #[error(transparent)]
-    Run(#[from] slotcon::Error),
-    /// A file that cannot be written.
-    #[error("{}: cannot write: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Labels, classes or pairs that do not fit.
-    #[error("{}: {reason}", path.display())]
-    Labels {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong, and what would be right.
-        reason: String,
-    },
-    /// No pixel has a label that counts.
-    #[error("every pixel of the label maps is ignored: is ignore_index right?")]
-    NothingToMeasure,
-    /// Maps that cannot be counted.
-    #[error(transparent)]
-    Confusion(#[from] crate::confusion::ConfusionError),
-    /// Rows that cannot be clustered.
-    #[error(transparent)]
-    KMeans(#[from] crate::kmeans::KMeansError),
-    /// A picture that cannot be encoded.
-    #[error("cannot make a JPEG of a picture: {0}")]
-    Jpeg(#[from] jpeg_encoder::EncodingError),
-    /// A value that cannot be written as JSON.
-    #[error("cannot write JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// Nothing to look at.
+    /// No picture of a folder can be used.
     #[error("none of the {tried} pictures can be used; the last one: {last}")]
     NoPicture {
         /// How many were tried.
@@ -72,13 +24,43 @@ pub enum Error {
         /// The last of them, and why not.
         last: String,
     },
-    /// An argument that cannot work.
+    /// An argument cannot work.
     #[error("{0}")]
     Argument(String),
+
+    // What is computed.
+    /// Label maps cannot be counted or scored.
+    #[error(transparent)]
+    Metrics(#[from] slotcon_metrics::Error),
+    /// Rows cannot be clustered.
+    #[error(transparent)]
+    KMeans(#[from] crate::clusters::kmeans::KMeansError),
     /// libtorch refused an operation.
     #[error(transparent)]
-    Torch(#[from] tch::TchError),
-    /// The same, in what this project adds to it.
+    Torch(#[from] slotcon_torch::Error),
+
+    // What is written.
+    /// A file cannot be written.
     #[error(transparent)]
-    Multi(#[from] slotcon_torch::Error),
+    Write(#[from] WriteError),
+    /// A value cannot be written as JSON.
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// None of the pictures could be used: these.
+    pub(crate) fn no_picture(bad: BadPictures) -> Self {
+        let last = bad.last.map(|bad| format!("{}: {}", bad.path, bad.reason));
+        Self::NoPicture {
+            tried: bad.count,
+            last: last.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Self::Torch(error.into())
+    }
 }

@@ -1,30 +1,17 @@
-//! What a network learned: segments, and how well they match labels that it has never seen.
+//! What a network learned: segments, how well they match labels that it has never seen, and features for other programs.
+//!
+//! [`mod@pictures`] brings a folder to the network, [`segment`] gives every pixel a group, [`clusters`] measures groups against
+//! labels beside what needs no training, [`mod@survey`] finds the pictures that show a prototype best, [`embed`] writes what the
+//! network makes of a folder to a file.
 
-pub mod baselines;
-mod clusters;
-pub mod confusion;
-mod draws;
+pub mod clusters;
 pub mod embed;
 mod error;
-pub mod features;
-pub mod gallery;
-pub mod kmeans;
-mod labelled;
-pub mod masks;
-pub mod matching;
-pub mod page;
 pub mod pictures;
-pub mod report;
-pub mod rle;
-pub mod score;
-mod segmenter;
-mod tiles;
-pub mod upsample;
-pub mod whole;
+pub mod segment;
+pub mod survey;
 
-pub use clusters::{Clusterer, Measured, Part, Spread, TestSet};
+pub use clusters::{Clusterer, Measured, Spread, SubsetScore, TestSet};
 pub use error::Error;
-pub use labelled::{Classes, LabelLayout, NameList, Pair, pairs};
-pub use matching::Protocol;
-pub use pictures::{Pictures, Sight, Watch};
-pub use segmenter::{Segmenter, Which};
+pub use pictures::{InputConfig, Pictures, ProgressSink};
+pub use segment::Segmenter;

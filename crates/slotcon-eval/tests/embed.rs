@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use slotcon::recipe::Recipe;
+use slotcon::method::Branch;
+use slotcon::recipe::{Recipe, TaskRecipe};
 use slotcon_data::Layout;
 use slotcon_eval::embed::{Config, Number, What, write};
 use slotcon_eval::pictures::Silent;
-use slotcon_eval::{Error, Pictures, Segmenter, Sight, Which};
+use slotcon_eval::{Error, InputConfig, Pictures, Segmenter};
 use tch::{Device, Kind, Tensor};
 
 fn segmenter() -> Segmenter {
     let settings = ["model.dim_hidden=24", "model.dim_out=12", "model.prototypes=6"].map(String::from);
     let recipe = Recipe::load("small", &settings).unwrap();
-    Segmenter::untrained(&recipe, Which::Teacher, Device::Cpu).unwrap()
+    Segmenter::from_recipe(&recipe, Branch::Teacher, Device::Cpu).unwrap()
 }
 
 /// Seven scenes, one of them replaced by something that is no picture.
@@ -28,12 +29,12 @@ fn folder(place: &Path) -> PathBuf {
 }
 
 fn pictures(folder: &Path, square: bool) -> Pictures {
-    let sight = Sight {
+    let input = InputConfig {
         side: 64,
         square,
-        ..Sight::default()
+        ..InputConfig::default()
     };
-    Pictures::open(&[folder.to_path_buf()], Layout::Folder, sight, None).unwrap()
+    Pictures::open(&[folder.to_path_buf()], Layout::Folder, input, None).unwrap()
 }
 
 fn config(what: What, number: Number) -> Config {

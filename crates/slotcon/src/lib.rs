@@ -1,15 +1,17 @@
-//! SlotCon (arXiv 2205.15288): [`method`] is the paper's section 3; around it are the optimizers, recipes,
-//! checkpoints and the training run.
+//! SlotCon (arXiv 2205.15288): [`method`] is the paper's section 3, [`pretrain`] makes a task of the training engine of it,
+//! [`recipe`] says what a run is made of, [`health`] whether its groups are groups, and [`interop`] takes the official
+//! checkpoints in and other programs' files out.
 
-pub mod checkpoint;
-mod error;
-pub mod events;
+pub mod health;
+pub mod health_limits;
+pub mod interop;
 pub mod method;
-pub mod optim;
+pub mod pretrain;
 pub mod recipe;
-pub mod run;
-pub mod schedule;
-pub mod weights;
-pub mod whole;
+pub mod traffic;
 
-pub use error::Error;
+pub use pretrain::Pretraining;
+pub use recipe::Recipe;
+
+/// A checkpoint of pretraining.
+pub type Checkpoint = slotcon_train::Checkpoint<Recipe>;

@@ -6,12 +6,15 @@
 mod ranks;
 
 use slotcon::method::slot_loss::{contrast_padded, contrast_selected};
-use slotcon::method::{Groups, Mode, View};
-use slotcon::recipe::Recipe;
-use slotcon::run::learner::Learner;
-use slotcon::run::traffic::StepTraffic;
+use slotcon::method::{Groups, Mode};
+use slotcon::traffic::StepTraffic;
+use slotcon::{Pretraining, Recipe};
+use slotcon_data::PairInfo;
 use slotcon_nn::{BatchNormMode, Mlp, MlpConfig, Role, Store};
 use slotcon_torch::distributed::{Ranks, Traffic};
+use slotcon_train::feed::DeviceBatch;
+use slotcon_train::task::Position;
+use slotcon_train::{TaskRecipe, TrainingStep};
 use tch::{Device, Kind, Tensor};
 
 const MODE: Mode = Mode {
@@ -117,23 +120,35 @@ fn what_is_sent_is_what_was_computed() {
                 recipe.model.prototypes,
             ) = (24, 16, 6);
             (recipe.optim.batch, recipe.optim.accumulate) = (8, parts);
-            let mut learner = Learner::new(&recipe, Device::Cpu, ranks, None).unwrap();
-            learner.share().unwrap();
-            let batch = recipe.share_of_batch(2).unwrap() / parts;
+            recipe.data.augment.image_size = 96;
+            let build = || Pretraining::build(&recipe, Device::Cpu, ranks);
+            let mut training = TrainingStep::new(&recipe, ranks, None, build).unwrap();
+            training.broadcast().unwrap();
+            let batch = recipe.optim.per_rank_batch(2).unwrap();
             let before = Traffic::ALL.map(|kind| ranks.bytes(kind));
             let mut slots = 0;
             tch::manual_seed(7 + ranks.rank() as i64);
-            let views = |_| {
-                [0, 1].map(|i| View {
-                    crops: Tensor::randn([batch as i64, 3, 96, 96], (Kind::Float, Device::Cpu)),
-                    coords: vec![[0.0, 0.0, 1.0, 1.0]; batch],
-                    flips: vec![i == 1; batch],
-                })
+            let bytes = (batch * 96 * 96 * 3) as i64;
+            let views = [0, 1].map(|_| Tensor::randint(256, [bytes], (Kind::Uint8, Device::Cpu)));
+            let pair = PairInfo {
+                coords: [[0.0, 0.0, 1.0, 1.0]; 2],
+                flips: [false, true],
             };
-            let learnt = learner.step(views, 0.99, 0.1).unwrap();
+            let given = DeviceBatch {
+                pixels: views.into(),
+                info: vec![pair; batch],
+            };
+            let position = Position {
+                step: 0,
+                total_steps: 10,
+                steps_per_epoch: 10,
+                samples: 80,
+            };
+            let output = training.run(&given, position, 0.1).unwrap();
+            let batch = batch / parts;
             let after = Traffic::ALL.map(|kind| ranks.bytes(kind));
             let sent = |kind: Traffic| after[kind as usize] - before[kind as usize];
-            let computed = StepTraffic::of(&learner.model, batch, 9, parts, false);
+            let computed = StepTraffic::of(training.task.model(), batch, 9, parts, false);
             assert_eq!(sent(Traffic::Gradients), computed.gradients);
             assert_eq!(
                 sent(Traffic::BatchNorm),
@@ -145,7 +160,7 @@ fn what_is_sent_is_what_was_computed() {
             assert!(sent(Traffic::Slots) <= computed.slots && sent(Traffic::Slots) > 0);
             if parts == 1 {
                 // On a CPU: as many rows as the rank with the most has.
-                for teacher in &learnt.step.teacher {
+                for teacher in &output.output.teacher {
                     let mut rows = teacher.counting().sum(Kind::Float);
                     ranks.max_(&mut rows, Traffic::Metrics).unwrap();
                     slots += 16 + 16 * 4 * f64::try_from(rows).unwrap() as u64;
@@ -183,7 +198,7 @@ fn the_documented_bytes_are_the_computed_ones() {
         let recipe = Recipe::load(recipe, &[]).unwrap();
         let model = slotcon::method::SlotCon::new(recipe.model_config().unwrap(), Device::Cpu, Kind::Float);
         for gpus in [8usize, 64, 512] {
-            let batch = recipe.share_of_batch(gpus).unwrap();
+            let batch = recipe.optim.per_rank_batch(gpus).unwrap();
             let put = StepTraffic::of(&model, batch, 49, 1, true);
             let mb = |bytes: f64| format!("{:.1}", bytes / 1e6);
             // Received by each rank: a ring all-reduce, an all-gather.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
-use slotcon::recipe::{OptimizerName, PUBLISHED, Precision, Recipe};
+use slotcon::recipe::{OptimizerName, PUBLISHED, Precision, Recipe, TaskRecipe};
 
 fn load(name: &str, settings: &[&str]) -> Result<Recipe, String> {
     let settings: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
@@ -13,7 +13,7 @@ fn load(name: &str, settings: &[&str]) -> Result<Recipe, String> {
 fn published_recipes_load_and_survive_writing() {
     for published in PUBLISHED {
         let recipe = load(published.name, &[]).unwrap_or_else(|e| panic!("{}: {e}", published.name));
-        let again = Recipe::from_toml(&recipe.to_toml(), "written").unwrap();
+        let again = Recipe::from_toml(&recipe.to_toml().unwrap(), "written").unwrap();
         assert_eq!(again, recipe, "{}", published.name);
         let comment: String = published
             .text

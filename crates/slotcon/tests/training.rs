@@ -7,10 +7,10 @@ use std::sync::Mutex;
 
 use slotcon::method::group_loss::Temperatures;
 use slotcon::method::slot_loss::{contrast_padded, contrast_selected};
-use slotcon::method::{Groups, Mode, ModelConfig, SlotCon, View};
-use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
+use slotcon::method::{Groups, Mode, ModelConfig, SlotCon, Step, View};
 use slotcon_nn::{Arch, BatchNormMode, Mlp, MlpConfig, OutputStride, Role, Store};
 use slotcon_torch::distributed::Ranks;
+use slotcon_train::optim::{Algorithm, Optimizer, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
 /// libtorch's generator is one for all threads, and so for all tests.
@@ -56,7 +56,19 @@ fn optimizer(model: &SlotCon, algorithm: Algorithm) -> Optimizer {
             weight_decay: 1e-2,
         },
         model.store(),
+        Vec::new(),
     )
+}
+
+/// The teacher's move and the forward pass of a step.
+fn forward(
+    model: &mut SlotCon,
+    views: &[View; 2],
+    momentum: f64,
+    half: Option<Kind>,
+) -> Result<Step, slotcon_torch::Error> {
+    model.move_teacher(momentum)?;
+    model.forward(views, half)
 }
 
 fn parameters(model: &SlotCon) -> Vec<(String, Tensor)> {
@@ -75,11 +87,11 @@ fn same(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> bool {
 #[test]
 fn half_precision_gives_nearly_the_same_losses_and_gradients() {
     let mut full = model(8);
-    let exact = full.forward(&views(4), 0.99, None).unwrap().losses;
+    let exact = forward(&mut full, &views(4), 0.99, None).unwrap().losses;
     exact.total.backward();
     for half in [Kind::BFloat16, Kind::Half] {
         let mut rounded = model(8);
-        let losses = rounded.forward(&views(4), 0.99, Some(half)).unwrap().losses;
+        let losses = forward(&mut rounded, &views(4), 0.99, Some(half)).unwrap().losses;
         assert_eq!(losses.total.kind(), Kind::Float);
         losses.total.backward();
         let (a, b) = (losses.total.double_value(&[]), exact.total.double_value(&[]));
@@ -101,7 +113,7 @@ fn a_step_with_a_gradient_that_is_not_finite_changes_nothing() {
         let mut model = model(8);
         let mut optimizer = optimizer(&model, algorithm);
         let mut step = |model: &mut SlotCon, spoil: Option<f64>| {
-            let losses = model.forward(&views(4), 1.0, None).unwrap().losses;
+            let losses = forward(model, &views(4), 1.0, None).unwrap().losses;
             optimizer.zero_grad();
             losses.total.backward();
             if let Some(value) = spoil {
@@ -145,7 +157,7 @@ fn a_loss_scale_does_not_change_the_step() {
     let run = |scale: f64| {
         let mut model = model(8);
         let mut optimizer = optimizer(&model, Algorithm::Sgd);
-        let losses = model.forward(&views(4), 1.0, None).unwrap().losses;
+        let losses = forward(&mut model, &views(4), 1.0, None).unwrap().losses;
         (&losses.total * scale).backward();
         let inverse = Tensor::from(1.0 / scale as f32);
         drop(optimizer.step(0.1, &losses.total, Some(&inverse)).unwrap());
@@ -181,7 +193,7 @@ fn a_batch_without_common_slots_has_a_loss_and_a_gradient() {
             }
         }
     }
-    let step = model.forward(&views(4), 1.0, None).unwrap();
+    let step = forward(&mut model, &views(4), 1.0, None).unwrap();
     assert_eq!(step.losses.slot[0].double_value(&[]), 0.0);
     step.losses.total.backward();
     let total = step.losses.total.double_value(&[]);
@@ -191,7 +203,7 @@ fn a_batch_without_common_slots_has_a_loss_and_a_gradient() {
 #[test]
 fn the_teacher_gets_no_gradient_and_follows_the_student() {
     let mut model = model(8);
-    let step = model.forward(&views(4), 0.5, None).unwrap();
+    let step = forward(&mut model, &views(4), 0.5, None).unwrap();
     step.losses.total.backward();
     for entry in model.store().entries() {
         if entry.name.contains("_k.") && entry.role == Role::Parameter {
@@ -205,7 +217,7 @@ fn the_teacher_gets_no_gradient_and_follows_the_student() {
     let mut optimizer = optimizer(&model, Algorithm::Sgd);
     drop(optimizer.step(0.1, &step.losses.total, None).unwrap());
     let before = parameters(&model);
-    model.forward(&views(4), 0.75, None).unwrap();
+    forward(&mut model, &views(4), 0.75, None).unwrap();
     let find = |list: &[(String, Tensor)], name: &str| list.iter().find(|(n, _)| n == name).unwrap().1.copy();
     let after = parameters(&model);
     let (q, k) = ("projector_q.mlp.0.weight", "projector_k.mlp.0.weight");

@@ -1,28 +1,30 @@
-//! Batches of paired views, made by threads ahead of their use, in an order that no number of threads changes.
+//! Batches, made by threads ahead of their use, in an order that no number of threads changes. What a sample is, the maker
+//! says: [`PairMaker`] makes two views of a picture.
 
 mod batch;
 mod config;
+mod make;
+mod pair;
 mod policy;
 mod pool;
 mod reader;
-mod sample;
 mod worker;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-pub use batch::{BadPicture, PairedBatch, PixelBuffer, ViewBatch};
+pub use batch::{BadPicture, Batch};
 pub use config::LoaderConfig;
+pub use make::MakeSample;
+pub(crate) use pair::Stage;
+pub use pair::{PairInfo, PairMaker, PairScratch, make_pair};
+pub use pool::{BufferBytes, BufferSource, PixelBuffer};
 pub use reader::Reader;
-pub use sample::make_pair;
-pub(crate) use sample::{SampleMaker, Stage};
 
-use crate::augment::{Augment, AugmentConfig};
 use crate::error::{Error, Result};
 use crate::sampler::Sampler;
 use crate::source::Dataset;
 use policy::BadPolicy;
-pub use pool::{BufferBytes, BufferSource};
 use worker::Shared;
 
 /// Hands over batches for ever, epoch after epoch.
@@ -32,23 +34,23 @@ use worker::Shared;
 /// replaced by another one, chosen as a function of (seed, epoch, picture).
 ///
 /// Memory: at most `prefetch` batches here, those that the caller keeps, and for each thread one decoded picture and
-/// one pair of views.
+/// one sample.
 #[derive(Debug)]
-pub struct Loader {
-    shared: Arc<Shared>,
+pub struct Loader<M: MakeSample> {
+    shared: Arc<Shared<M>>,
     threads: Vec<JoinHandle<()>>,
     policy: BadPolicy,
     steps_per_epoch: u64,
     ended: bool,
 }
 
-impl Loader {
+impl<M: MakeSample> Loader<M> {
     /// Starts the threads. The first batch is that of global step `first_step`; nothing before it is read.
     ///
     /// # Errors
     /// When the data set has fewer pictures than a batch over all ranks takes, or a setting cannot work.
-    pub fn new(dataset: Arc<Dataset>, augment: AugmentConfig, config: LoaderConfig) -> Result<Self> {
-        Self::with_buffers(dataset, augment, config, Arc::new(pool::Heap))
+    pub fn new(dataset: Arc<Dataset>, maker: M, config: LoaderConfig) -> Result<Self> {
+        Self::with_buffers(dataset, maker, config, Arc::new(pool::Heap))
     }
 
     /// The same, with pixel buffers whose memory comes from `source`.
@@ -57,11 +59,10 @@ impl Loader {
     /// As [`Loader::new`].
     pub fn with_buffers(
         dataset: Arc<Dataset>,
-        augment: AugmentConfig,
+        maker: M,
         config: LoaderConfig,
         source: Arc<dyn BufferSource>,
     ) -> Result<Self> {
-        let augment = Augment::new(augment)?;
         let policy = BadPolicy::new(&config)?;
         if config.prefetch == 0 {
             return Err(Error::Setting {
@@ -83,7 +84,7 @@ impl Loader {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let shared = Arc::new(Shared::new(dataset, augment, &config, sampler, source));
+        let shared = Arc::new(Shared::new(dataset, maker, &config, sampler, &source));
         let mut loader = Self {
             shared,
             threads: Vec::new(),
@@ -122,22 +123,22 @@ impl Loader {
         clippy::should_implement_trait,
         reason = "an iterator would hide that an error ends it"
     )]
-    pub fn next(&mut self) -> Result<PairedBatch> {
+    pub fn next(&mut self) -> Result<Batch<M::Info>> {
         if self.ended {
             return Err(Error::Stopped {
                 reason: "an earlier error ended it".into(),
             });
         }
-        let taken = self.shared.take().and_then(|made| {
-            self.policy.judge(&made)?;
-            Ok(made.into_batch())
+        let taken = self.shared.take().and_then(|batch| {
+            self.policy.judge(&batch)?;
+            Ok(batch.into_batch())
         });
         self.ended = taken.is_err();
         taken
     }
 }
 
-impl Drop for Loader {
+impl<M: MakeSample> Drop for Loader<M> {
     fn drop(&mut self) {
         self.shared.stop();
         for thread in self.threads.drain(..) {

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use super::LoaderConfig;
-use super::worker::Made;
+use super::worker::Filling;
 use crate::error::{Error, Result};
 
 /// How many of the last bad pictures an error names.
 const NAMED: usize = 3;
 
-/// Counts pictures in the order of the batches, so that the verdict, too, does not depend on the threads.
+/// Counts pictures in the order of the batches, so that the judgement, too, does not depend on the threads.
 #[derive(Debug)]
 pub(super) struct BadPolicy {
     allowed: f64,
@@ -43,7 +43,7 @@ impl BadPolicy {
     }
 
     /// Refuses a batch for which no replacement was found, or with which there are too many bad pictures.
-    pub(super) fn judge(&mut self, made: &Made) -> Result<()> {
+    pub(super) fn judge<I>(&mut self, made: &Filling<I>) -> Result<()> {
         self.seen += made.tried;
         self.bad += made.bad_count();
         for bad in made.bad() {

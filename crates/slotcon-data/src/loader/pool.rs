@@ -1,10 +1,38 @@
 //! Pixel buffers that are used over and over.
 
 use std::fmt::Debug;
-use std::ops::DerefMut;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::batch::PixelBuffer;
+/// Bytes that go back to the loader when they are dropped and are filled again.
+#[derive(Debug)]
+pub struct PixelBuffer {
+    /// `None` only while it is dropped.
+    bytes: Option<Box<dyn BufferBytes>>,
+    pool: Arc<Pool>,
+}
+
+impl Deref for PixelBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.as_deref().map_or(&[], |bytes| bytes)
+    }
+}
+
+impl DerefMut for PixelBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes.as_deref_mut().map_or(&mut [], |bytes| bytes)
+    }
+}
+
+impl Drop for PixelBuffer {
+    fn drop(&mut self) {
+        if let Some(bytes) = self.bytes.take() {
+            self.pool.give_back(bytes);
+        }
+    }
+}
 
 /// Memory of one pixel buffer.
 pub trait BufferBytes: DerefMut<Target = [u8]> + Debug + Send {}
@@ -53,7 +81,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn give_back(&self, bytes: Box<dyn BufferBytes>) {
+    fn give_back(&self, bytes: Box<dyn BufferBytes>) {
         self.free
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

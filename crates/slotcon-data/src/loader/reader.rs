@@ -1,4 +1,4 @@
-//! Reading with an end to patience: a file system that does not answer costs one picture.
+//! Reads files within a time: a file system that does not answer costs one picture.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,16 +18,16 @@ type Answer = (Result<(), PictureError>, Vec<u8>);
 #[derive(Debug)]
 pub struct Reader {
     dataset: Arc<Dataset>,
-    patience: Duration,
+    timeout: Duration,
     beside: Option<(Sender<Order>, Receiver<Answer>)>,
 }
 
 impl Reader {
-    /// A reader that waits for each file for `patience`; for ever where that is zero.
-    pub fn new(dataset: Arc<Dataset>, patience: Duration) -> Self {
+    /// A reader that waits for each file for `timeout`; for ever where that is zero.
+    pub fn new(dataset: Arc<Dataset>, timeout: Duration) -> Self {
         Self {
             dataset,
-            patience,
+            timeout,
             beside: None,
         }
     }
@@ -42,7 +42,7 @@ impl Reader {
     /// # Errors
     /// When it cannot be read, or not in time.
     pub fn read(&mut self, index: usize, bytes: &mut Vec<u8>) -> Result<(), PictureError> {
-        if self.patience.is_zero() {
+        if self.timeout.is_zero() {
             return self.dataset.read(index, bytes);
         }
         let (orders, answers) = match self.beside.take() {
@@ -52,13 +52,13 @@ impl Reader {
         if orders.send((index, std::mem::take(bytes))).is_err() {
             return Err(PictureError::Panic("the reading thread has ended".into()));
         }
-        match answers.recv_timeout(self.patience) {
+        match answers.recv_timeout(self.timeout) {
             Ok((result, read)) => {
                 *bytes = read;
                 self.beside = Some((orders, answers));
                 result
             }
-            Err(RecvTimeoutError::Timeout) => Err(PictureError::Stalled(self.patience.as_secs_f64())),
+            Err(RecvTimeoutError::Timeout) => Err(PictureError::Stalled(self.timeout.as_secs_f64())),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(PictureError::Panic("the reading thread has ended".into()))
             }

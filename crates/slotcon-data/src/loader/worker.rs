@@ -1,32 +1,30 @@
 //! The threads: each takes the next sample of the earliest unfinished batch, until enough batches are ready.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::batch::{BadPicture, PairedBatch, ViewBatch};
+use super::batch::{BadPicture, Batch};
 use super::config::LoaderConfig;
-use super::pool::{BufferSource, Pool};
+use super::make::{Made, MakeSample, Maker};
+use super::pool::{BufferSource, PixelBuffer, Pool};
 use super::reader::Reader;
-use super::sample::{SampleMaker, SampleResult};
-use crate::augment::Augment;
 use crate::error::{Error, Result};
-use crate::picture::panic_text;
 use crate::sampler::Sampler;
 use crate::source::Dataset;
 
 /// What the threads and the caller share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Shared<M: MakeSample> {
     dataset: Arc<Dataset>,
-    augment: Augment,
+    maker: M,
     batch: usize,
     prefetch: usize,
     seed: u64,
-    patience: Duration,
-    pool: Arc<Pool>,
-    state: Mutex<State>,
+    timeout: Duration,
+    /// Of each buffer of a batch, with the bytes that a sample takes in it.
+    pools: Vec<(Arc<Pool>, usize)>,
+    state: Mutex<State<M::Info>>,
     /// There is room for a further batch, or the end has come.
     room: Condvar,
     /// The earliest batch is whole, or the end has come.
@@ -34,30 +32,34 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug)]
-struct State {
+struct State<I> {
     sampler: Sampler,
     next_step: u64,
     /// Batches in the making or ready, earliest first; the last one may have samples left to hand out.
-    batches: VecDeque<Unfinished>,
+    batches: VecDeque<Unfinished<I>>,
     stop: bool,
     /// Why the threads have ended, if not asked to.
     broken: Option<String>,
 }
 
 #[derive(Debug)]
-struct Unfinished {
+struct Unfinished<I> {
     epoch: u64,
     /// The pictures, and how many of them have been handed out and finished.
     wanted: Vec<u32>,
     handed_out: usize,
     finished: usize,
-    made: Arc<Mutex<Option<Made>>>,
+    filling: Arc<Mutex<Option<Filling<I>>>>,
 }
 
 /// A batch as it fills.
 #[derive(Debug)]
-pub(super) struct Made {
-    batch: PairedBatch,
+pub(super) struct Filling<I> {
+    epoch: u64,
+    step: u64,
+    pixels: Vec<PixelBuffer>,
+    info: Vec<Option<I>>,
+    indices: Vec<u32>,
     /// With the sample's place in the batch, to be put in order at the end.
     bad: Vec<(usize, BadPicture)>,
     /// Pictures tried, replacements included.
@@ -66,7 +68,7 @@ pub(super) struct Made {
     pub(super) hopeless: bool,
 }
 
-impl Made {
+impl<I> Filling<I> {
     /// The pictures that could not be used, in the order of the samples.
     pub(super) fn bad(&self) -> impl Iterator<Item = &BadPicture> {
         self.bad.iter().map(|(_, bad)| bad)
@@ -76,18 +78,25 @@ impl Made {
         self.bad.len() as u64
     }
 
-    pub(super) fn into_batch(mut self) -> PairedBatch {
-        self.batch.bad = self.bad.into_iter().map(|(_, bad)| bad).collect();
-        self.batch
+    pub(super) fn into_batch(self) -> Batch<I> {
+        Batch {
+            epoch: self.epoch,
+            step: self.step,
+            pixels: self.pixels,
+            // A batch with a sample left out is refused before it comes here.
+            info: self.info.into_iter().flatten().collect(),
+            indices: self.indices,
+            bad: self.bad.into_iter().map(|(_, bad)| bad).collect(),
+        }
     }
 }
 
 /// One sample to make.
-struct Task {
+struct Task<I> {
     epoch: u64,
     index: u32,
     place: usize,
-    made: Arc<Mutex<Option<Made>>>,
+    filling: Arc<Mutex<Option<Filling<I>>>>,
 }
 
 /// A thread that panicked while it held a lock has left nothing half-done that matters.
@@ -95,15 +104,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
+impl<M: MakeSample> Shared<M> {
     pub(super) fn new(
         dataset: Arc<Dataset>,
-        augment: Augment,
+        maker: M,
         config: &LoaderConfig,
         sampler: Sampler,
-        source: Arc<dyn BufferSource>,
+        source: &Arc<dyn BufferSource>,
     ) -> Self {
-        let pool = Arc::new(Pool::new(config.batch * augment.view_bytes(), source));
+        let pools = maker.sample_bytes().into_iter();
+        let pools = pools.map(|bytes| (Arc::new(Pool::new(config.batch * bytes, source.clone())), bytes));
+        let pools = pools.collect();
         let state = State {
             sampler,
             next_step: config.first_step,
@@ -113,12 +124,12 @@ impl Shared {
         };
         Self {
             dataset,
-            augment,
+            maker,
             batch: config.batch,
             prefetch: config.prefetch,
             seed: config.seed,
-            patience: config.read_timeout,
-            pool,
+            timeout: config.read_timeout,
+            pools,
             state: Mutex::new(state),
             room: Condvar::new(),
             ready: Condvar::new(),
@@ -133,7 +144,7 @@ impl Shared {
     }
 
     /// Waits for the earliest batch and takes it out.
-    pub(super) fn take(&self) -> Result<Made> {
+    pub(super) fn take(&self) -> Result<Filling<M::Info>> {
         let mut state = lock(&self.state);
         loop {
             if let Some(reason) = &state.broken {
@@ -146,12 +157,12 @@ impl Shared {
             {
                 drop(state);
                 self.room.notify_all();
-                let made = lock(&whole.made).take();
-                let mut made = made.ok_or_else(|| Error::Stopped {
+                let filling = lock(&whole.filling).take();
+                let mut filling = filling.ok_or_else(|| Error::Stopped {
                     reason: "a batch was lost".into(),
                 })?;
-                made.bad.sort_by_key(|(place, _)| *place);
-                return Ok(made);
+                filling.bad.sort_by_key(|(place, _)| *place);
+                return Ok(filling);
             }
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -159,22 +170,22 @@ impl Shared {
 
     /// The life of a thread.
     pub(super) fn work(&self) {
-        let worked = catch_unwind(AssertUnwindSafe(|| {
-            let mut maker = SampleMaker::new(&self.augment);
-            let mut reader = Reader::new(Arc::clone(&self.dataset), self.patience);
+        let worked = crate::caught::catch(|| {
+            let mut maker = Maker::new(&self.maker);
+            let mut reader = Reader::new(Arc::clone(&self.dataset), self.timeout);
             while let Some(task) = self.next_task() {
-                let result = maker.make(&mut reader, &self.augment, self.seed, task.epoch, task.index);
-                self.put(&task, result, &maker);
+                let made = maker.make(&mut reader, self.seed, task.epoch, task.index);
+                self.put(&task, made, &maker.out);
             }
-        }));
-        if let Err(cause) = worked {
-            lock(&self.state).broken = Some(format!("a thread broke down: {}", panic_text(cause.as_ref())));
+        });
+        if let Err(text) = worked {
+            lock(&self.state).broken = Some(format!("a thread broke down: {text}"));
             self.stop();
         }
     }
 
     /// The next sample to make; waits while enough batches are under way.
-    fn next_task(&self) -> Option<Task> {
+    fn next_task(&self) -> Option<Task<M::Info>> {
         let mut state = lock(&self.state);
         loop {
             if state.stop {
@@ -189,38 +200,30 @@ impl Shared {
             {
                 let place = batch.handed_out;
                 batch.handed_out += 1;
-                let made = Arc::clone(&batch.made);
+                let filling = Arc::clone(&batch.filling);
                 let (epoch, index) = (batch.epoch, batch.wanted[place]);
                 return Some(Task {
                     epoch,
                     index,
                     place,
-                    made,
+                    filling,
                 });
             }
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn begin_batch(&self, state: &mut State) {
+    fn begin_batch(&self, state: &mut State<M::Info>) {
         let step = state.next_step;
         state.next_step += 1;
         let (epoch, wanted) = state.sampler.batch(step);
         let wanted = wanted.to_vec();
-        let view = || ViewBatch {
-            pixels: self.pool.take(),
-            coords: vec![[0.0; 4]; self.batch],
-            flips: vec![false; self.batch],
-        };
-        let batch = PairedBatch {
+        let filling = Filling {
             epoch,
             step,
-            views: [view(), view()],
+            pixels: self.pools.iter().map(|(pool, _)| pool.take()).collect(),
+            info: wanted.iter().map(|_| None).collect(),
             indices: wanted.clone(),
-            bad: Vec::new(),
-        };
-        let made = Made {
-            batch,
             bad: Vec::new(),
             tried: 0,
             hopeless: false,
@@ -230,36 +233,33 @@ impl Shared {
             wanted,
             handed_out: 0,
             finished: 0,
-            made: Arc::new(Mutex::new(Some(made))),
+            filling: Arc::new(Mutex::new(Some(filling))),
         });
     }
 
     /// Puts a sample into its place.
-    fn put(&self, task: &Task, result: SampleResult, maker: &SampleMaker) {
-        if let Some(made) = lock(&task.made).as_mut() {
-            made.tried += result.bad.len() as u64 + u64::from(result.made.is_some());
-            made.bad
-                .extend(result.bad.into_iter().map(|bad| (task.place, bad)));
-            match result.made {
-                Some((index, plan)) => {
-                    made.batch.indices[task.place] = index;
-                    let bytes = self.augment.view_bytes();
-                    for v in 0..2 {
-                        let view = &mut made.batch.views[v];
-                        view.pixels[task.place * bytes..(task.place + 1) * bytes]
-                            .copy_from_slice(&maker.views[v]);
-                        view.coords[task.place] = plan.coords[v];
-                        view.flips[task.place] = plan.views[v].flip;
+    fn put(&self, task: &Task<M::Info>, made: Made<M::Info>, bytes: &[Vec<u8>]) {
+        if let Some(batch) = lock(&task.filling).as_mut() {
+            batch.tried += made.bad.len() as u64 + u64::from(made.sample.is_some());
+            batch
+                .bad
+                .extend(made.bad.into_iter().map(|bad| (task.place, bad)));
+            match made.sample {
+                Some((index, info)) => {
+                    batch.indices[task.place] = index;
+                    batch.info[task.place] = Some(info);
+                    for ((buffer, (_, size)), sample) in batch.pixels.iter_mut().zip(&self.pools).zip(bytes) {
+                        buffer[task.place * size..][..*size].copy_from_slice(sample);
                     }
                 }
-                None => made.hopeless = true,
+                None => batch.hopeless = true,
             }
         }
         let mut state = lock(&self.state);
         let finished = state
             .batches
             .iter_mut()
-            .find(|b| Arc::ptr_eq(&b.made, &task.made))
+            .find(|b| Arc::ptr_eq(&b.filling, &task.filling))
             .map(|b| {
                 b.finished += 1;
                 b.finished == self.batch

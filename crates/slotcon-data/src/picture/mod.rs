@@ -7,7 +7,6 @@ mod sniff;
 
 use std::fs::File;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 pub use sniff::Format;
@@ -164,16 +163,16 @@ impl Decoder {
             plan = Some(chosen);
             Some(wanted)
         };
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let decoded = crate::caught::catch(|| {
             let (top, left) = self.decode(bytes, options, &mut pick)?;
             // Where the whole had to be decoded, the choice is still to be made.
             pick(self.picture.width, self.picture.height);
             Ok((top, left))
-        }));
-        let (top, left) = decoded.unwrap_or_else(|cause| {
+        });
+        let (top, left) = decoded.unwrap_or_else(|text| {
             // Half-done work is not built upon.
             *self = Self::default();
-            Err(PictureError::Panic(panic_text(cause.as_ref())))
+            Err(PictureError::Panic(text))
         })?;
         let plan = plan.ok_or(PictureError::Empty)?;
         Ok(Part { plan, top, left })
@@ -231,14 +230,6 @@ fn check_size(width: u64, height: u64, options: &DecodeOptions) -> Result<(), Pi
         });
     }
     Ok(())
-}
-
-/// The message of a caught panic.
-pub(crate) fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
-    let text = cause.downcast_ref::<&str>().copied();
-    text.or_else(|| cause.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no reason given")
-        .to_string()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use rows::{Across, mix_rows};
 use weights::Weights;
 
 use crate::geometry::CropBox;
-use crate::labels::LabelMap;
+use crate::labelled::LabelMap;
 use crate::picture::Picture;
 use crate::simd::dispatch;
 

@@ -13,7 +13,7 @@ use shape::Shape;
 
 pub use write::write_folder;
 
-use crate::labels::LabelMap;
+use crate::labelled::LabelMap;
 use crate::picture::Picture;
 use crate::rng::{Purpose, Stream};
 

@@ -74,7 +74,7 @@ fn write_png(path: &PathBuf, size: u32, colour: png::ColorType, data: &[u8]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::read_label_map;
+    use crate::labelled::read_label_map;
     use crate::picture::{DecodeOptions, decode_rgb};
 
     #[test]

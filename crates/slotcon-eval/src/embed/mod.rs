@@ -14,9 +14,10 @@ use slotcon::method::Mode;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
-use crate::pictures::{Pictures, Seen, Watch};
-use crate::segmenter::{Segmenter, Which};
+use crate::pictures::{InputPicture, Pictures, ProgressSink};
+use crate::segment::Segmenter;
 use npy::NpyFiles;
+use slotcon_weights::atomic_file::WriteError;
 use tensors::TensorsFile;
 
 /// What is taken from the network.
@@ -102,13 +103,13 @@ pub trait Sink {
     ///
     /// # Errors
     /// What the system says.
-    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), Error>;
+    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), WriteError>;
 
     /// Adds the line of one row, without its end.
     ///
     /// # Errors
     /// What the system says.
-    fn name(&mut self, line: &str) -> Result<(), Error>;
+    fn name(&mut self, line: &str) -> Result<(), WriteError>;
 
     /// Writes the headers, now that `rows` are there, and gives the files their names. `shapes` are those of a row, by column;
     /// `about` is JSON.
@@ -143,17 +144,17 @@ struct About<'a> {
 ///
 /// # Errors
 /// Another ending; pictures that are not cut to squares; none that can be used; what the file system says (nothing stays
-/// then); whatever libtorch throws.
+/// then); a failure of libtorch.
 pub fn write(
     path: &Path,
     segmenter: &Segmenter,
     pictures: &Pictures,
     config: &Config,
-    watch: &mut dyn Watch,
+    progress: &mut dyn ProgressSink,
 ) -> Result<Written, Error> {
-    if !pictures.sight().square {
+    if !pictures.input().square {
         return Err(Error::Argument(
-            "rows of one shape need pictures of one shape: cut them to squares (Sight::square)".into(),
+            "rows of one shape need pictures of one shape: cut them to squares (InputConfig::square)".into(),
         ));
     }
     let mut columns = vec![Column {
@@ -176,16 +177,11 @@ pub fn write(
             )));
         }
     };
-    watch.begin("embedding", pictures.chosen().len());
-    let mut counted = Counted {
-        inner: watch,
-        bad: 0,
-        last: String::new(),
-    };
+    progress.begin("embedding", pictures.chosen().len());
     let mut rows = 0;
     let mut shapes = Vec::new();
-    let mut waiting: Vec<Seen> = Vec::new();
-    let mut flush = |waiting: &mut Vec<Seen>| -> Result<(), Error> {
+    let mut waiting: Vec<InputPicture> = Vec::new();
+    let mut flush = |waiting: &mut Vec<InputPicture>| -> Result<(), Error> {
         if waiting.is_empty() {
             return Ok(());
         }
@@ -212,56 +208,32 @@ pub fn write(
         rows += names.len();
         Ok(())
     };
-    pictures.each(pictures.chosen(), &mut counted, |seen| {
+    let bad = pictures.each(pictures.chosen(), progress, |seen| {
         waiting.push(seen);
         if waiting.len() >= config.batch.max(1) {
             flush(&mut waiting)?;
         }
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     flush(&mut waiting)?;
     if rows == 0 {
-        return Err(Error::NoPicture {
-            tried: counted.bad,
-            last: counted.last,
-        });
+        return Err(Error::no_picture(bad));
     }
     let about = About {
         what: config.what,
         checkpoint: &config.source,
-        network: match segmenter.which() {
-            Which::Teacher => "teacher",
-            Which::Student => "student",
-        },
+        network: segmenter.branch().name(),
         arch: &segmenter.recipe().model.arch,
-        side: pictures.sight().side,
+        side: pictures.input().side,
         rows,
     };
     sink.finish(rows, &shapes, &serde_json::to_string(&about)?)?;
     let shape = std::iter::once(rows).chain(shapes[0].iter().copied()).collect();
     Ok(Written {
         rows,
-        bad: counted.bad,
+        bad: bad.count,
         shape,
     })
-}
-
-struct Counted<'a> {
-    inner: &'a mut dyn Watch,
-    bad: usize,
-    last: String,
-}
-
-impl Watch for Counted<'_> {
-    fn done(&mut self) {
-        self.inner.done();
-    }
-
-    fn bad(&mut self, path: &Path, reason: &str) {
-        self.bad += 1;
-        self.last = format!("{}: {reason}", path.display());
-        self.inner.bad(path, reason);
-    }
 }
 
 /// The arrays of a batch of pictures of one size, rows first.

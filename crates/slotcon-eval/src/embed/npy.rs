@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Column, Number, Sink};
 use crate::error::Error;
-use crate::whole::WholeFile;
+use slotcon_weights::atomic_file::{AtomicFile, WriteError};
 
 /// Bytes before the data: enough for any shape, and a multiple of 64 as the format asks.
 const HEADER: usize = 256;
@@ -14,8 +14,8 @@ const HEADER: usize = 256;
 #[derive(Debug)]
 pub struct NpyFiles {
     columns: Vec<Column>,
-    arrays: Vec<WholeFile>,
-    names: WholeFile,
+    arrays: Vec<AtomicFile>,
+    names: AtomicFile,
 }
 
 impl NpyFiles {
@@ -23,18 +23,18 @@ impl NpyFiles {
     ///
     /// # Errors
     /// What the system says.
-    pub fn begin(path: &Path, columns: Vec<Column>) -> Result<Self, Error> {
+    pub fn begin(path: &Path, columns: Vec<Column>) -> Result<Self, WriteError> {
         let mut arrays = Vec::new();
         for (i, column) in columns.iter().enumerate() {
             let path = match i {
                 0 => path.to_path_buf(),
                 _ => beside(path, &format!("{}.npy", column.name)),
             };
-            let mut file = WholeFile::begin(&path)?;
+            let mut file = AtomicFile::begin(&path)?;
             file.write(&[0; HEADER])?;
             arrays.push(file);
         }
-        let names = WholeFile::begin(&beside(path, "names.jsonl"))?;
+        let names = AtomicFile::begin(&beside(path, "names.jsonl"))?;
         Ok(Self {
             columns,
             arrays,
@@ -49,11 +49,11 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 impl Sink for NpyFiles {
-    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), Error> {
+    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), WriteError> {
         self.arrays[column].write(bytes)
     }
 
-    fn name(&mut self, line: &str) -> Result<(), Error> {
+    fn name(&mut self, line: &str) -> Result<(), WriteError> {
         self.names.write(line.as_bytes())?;
         self.names.write(b"\n")
     }
@@ -70,7 +70,7 @@ impl Sink for NpyFiles {
         }
         // The main array comes last: where it is, the rest is, too.
         self.names.finish()?;
-        arrays.into_iter().rev().try_for_each(WholeFile::finish)
+        Ok(arrays.into_iter().rev().try_for_each(AtomicFile::finish)?)
     }
 }
 

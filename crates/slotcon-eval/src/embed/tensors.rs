@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Column, Number, Sink};
 use crate::error::Error;
-use crate::whole::WholeFile;
+use slotcon_weights::atomic_file::{AtomicFile, WriteError};
 
 /// Bytes of the header besides the source's name: tensors' names, shapes and offsets, and what the file says of itself.
 const ROOM: usize = 2048;
@@ -18,7 +18,7 @@ const ROOM: usize = 2048;
 #[derive(Debug)]
 pub struct TensorsFile {
     columns: Vec<Column>,
-    file: WholeFile,
+    file: AtomicFile,
     /// Bytes of the header.
     header: usize,
     first: u64,
@@ -31,10 +31,10 @@ impl TensorsFile {
     ///
     /// # Errors
     /// What the system says.
-    pub fn begin(path: &Path, columns: Vec<Column>, source: usize) -> Result<Self, Error> {
+    pub fn begin(path: &Path, columns: Vec<Column>, source: usize) -> Result<Self, WriteError> {
         // Six bytes hold any character in JSON, twice: it is JSON inside JSON.
         let header = (ROOM + 12 * source).next_multiple_of(8);
-        let mut file = WholeFile::begin(path)?;
+        let mut file = AtomicFile::begin(path)?;
         file.write(&(header as u64).to_le_bytes())?;
         file.write(&vec![b' '; header])?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
@@ -53,7 +53,7 @@ impl TensorsFile {
 }
 
 impl Sink for TensorsFile {
-    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), Error> {
+    fn push(&mut self, column: usize, bytes: &[u8]) -> Result<(), WriteError> {
         if column == 0 {
             self.first += bytes.len() as u64;
             return self.file.write(bytes);
@@ -63,7 +63,7 @@ impl Sink for TensorsFile {
             .map_err(|e| self.file.fail(e))
     }
 
-    fn name(&mut self, line: &str) -> Result<(), Error> {
+    fn name(&mut self, line: &str) -> Result<(), WriteError> {
         let names = self.later.len() - 1;
         writeln!(self.later[names], "{line}").map_err(|e| self.file.fail(e))
     }
@@ -105,7 +105,7 @@ impl Sink for TensorsFile {
             .seek(SeekFrom::Start(8))
             .and_then(|_| writer.write_all(&text));
         written.map_err(|e| self.file.fail(e))?;
-        self.file.finish()
+        Ok(self.file.finish()?)
     }
 }
 

@@ -170,38 +170,23 @@ impl SlotCon {
         &self.student
     }
 
-    /// One forward pass in training mode: the teacher is moved first, by `teacher_momentum`; the centre last.
-    /// `half` is the number format of convolutions and heads, if not the weights' own.
+    /// Moves the teacher towards the student, before the forward pass of a step: teacher = momentum * teacher +
+    /// (1 - momentum) * student.
     ///
     /// # Errors
     /// Whatever libtorch throws.
-    pub fn forward(
-        &mut self,
-        views: &[View; 2],
-        teacher_momentum: f64,
-        half: Option<Kind>,
-    ) -> Result<Step, slotcon_torch::Error> {
-        self.move_teacher(teacher_momentum)?;
-        self.forward_again(views, half)
-    }
-
-    /// teacher = momentum * teacher + (1 - momentum) * student.
-    fn move_teacher(&self, momentum: f64) -> Result<(), slotcon_torch::Error> {
+    pub fn move_teacher(&self, momentum: f64) -> Result<(), slotcon_torch::Error> {
         let _guard = tch::no_grad_guard();
         self.stopwatch
             .time("teacher_update", || self.average.update(momentum))
     }
 
-    /// The same as [`SlotCon::forward`] with the teacher as it is: for the further parts of a batch that is taken in
-    /// several. Batch statistics and negatives are those of the part, and the centre moves with every part.
+    /// One forward pass in training mode, of a whole batch or a part of it; the centre is moved last. Batch statistics and
+    /// negatives are those of the part. `half` is the number format of convolutions and heads, if not the weights' own.
     ///
     /// # Errors
     /// Whatever libtorch throws.
-    pub fn forward_again(
-        &mut self,
-        views: &[View; 2],
-        half: Option<Kind>,
-    ) -> Result<Step, slotcon_torch::Error> {
+    pub fn forward(&mut self, views: &[View; 2], half: Option<Kind>) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
         let mode = Mode {
             batch_norm: BatchNormMode::Train,

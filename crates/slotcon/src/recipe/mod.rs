@@ -1,23 +1,18 @@
-//! Recipes: everything that defines a run, typed, with the paper's COCO run as defaults.
-//!
-//! A recipe is built from the defaults, then a published or own TOML file, then `section.key=value` settings
-//! ([`Recipe::load`]); what comes out is checked ([`Recipe::check`]) and written to the run directory.
+//! The recipe of pretraining: everything that defines a run, typed, with the paper's COCO run as defaults.
 
 mod check;
-mod parse;
 mod published;
 
 use serde::{Deserialize, Serialize};
 use slotcon_data::{AugmentConfig, Layout};
 use slotcon_nn::Arch;
-use tch::Kind;
+use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, RunRecipe};
 
 use crate::method::ModelConfig;
 use crate::method::group_loss::Temperatures;
-use crate::optim::{Algorithm, OptimizerConfig};
 
-pub use parse::RecipeError;
-pub use published::{PUBLISHED, Published};
+pub use published::PUBLISHED;
+pub use slotcon_train::recipe::{OptimizerName, Precision, RecipeError, TaskRecipe};
 
 /// A whole run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -39,16 +34,9 @@ pub struct Recipe {
 pub struct DataRecipe {
     /// Where in the data folder the pictures are: `folder` takes all there are.
     pub layout: Layout,
-    /// Threads that decode and augment. 0: as many as the machine has cores; half of them where the
-    /// network runs on the CPU.
-    pub threads: usize,
-    /// Batches made ahead. Each takes batch x 2 x image_size² x 3 bytes.
-    pub prefetch: usize,
-    /// The part of the pictures that may be unusable before the run stops.
-    pub max_bad: f64,
-    /// Seconds after which a picture that the file system does not deliver counts as unusable; 0 waits for ever. Raise it
-    /// for slow archives.
-    pub read_timeout: f64,
+    /// How they are loaded.
+    #[serde(flatten)]
+    pub loading: LoadingRecipe,
     /// Crops, flips and colours.
     #[serde(flatten)]
     pub augment: AugmentConfig,
@@ -58,10 +46,7 @@ impl Default for DataRecipe {
     fn default() -> Self {
         Self {
             layout: Layout::Folder,
-            threads: 0,
-            prefetch: 3,
-            max_bad: 0.1,
-            read_timeout: 60.0,
+            loading: LoadingRecipe::default(),
             augment: AugmentConfig::default(),
         }
     }
@@ -113,118 +98,6 @@ impl Default for ModelRecipe {
     }
 }
 
-/// The optimizers by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerName {
-    /// Layer-wise adaptive rates: for large batches; wants base_lr around 1.
-    Lars,
-    /// Plain momentum SGD: for small batches; wants base_lr around 0.05.
-    Sgd,
-}
-
-/// `[optim]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct OptimRecipe {
-    /// `lars` or `sgd`.
-    pub optimizer: OptimizerName,
-    /// Pictures a step, over all ranks. Learning rates scale with it by themselves.
-    pub batch: usize,
-    /// Parts in which a rank takes its share of the batch, one after the other, for machines too small for all of it at
-    /// once. The gradient is the mean over the parts; batch statistics, centre and negatives are those of a part, so a
-    /// part should still be large (64 pictures and more over all ranks).
-    pub accumulate: usize,
-    /// Learning rate at batch 256; the one used is base_lr * batch / 256.
-    pub base_lr: f64,
-    /// Momentum of the optimizer.
-    pub momentum: f64,
-    /// L2 penalty.
-    pub weight_decay: f64,
-    /// η of LARS: size of a step over the size of the weights. 0.001 in the paper.
-    pub trust: f64,
-    /// Epochs of linear warm-up; fractions are fine.
-    pub warmup_epochs: f64,
-    /// The warm-up starts at the learning rate divided by this.
-    pub warmup_multiplier: f64,
-}
-
-impl Default for OptimRecipe {
-    fn default() -> Self {
-        Self {
-            optimizer: OptimizerName::Lars,
-            batch: 512,
-            accumulate: 1,
-            base_lr: 1.0,
-            momentum: 0.9,
-            weight_decay: 1e-5,
-            trust: 0.001,
-            warmup_epochs: 5.0,
-            warmup_multiplier: 100.0,
-        }
-    }
-}
-
-/// Number format of convolutions and matrix products; everything else is f32 at least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit throughout.
-    F32,
-    /// bfloat16: no loss scaling needed; GPUs since 2020 and recent CPUs.
-    Bf16,
-    /// float16 with dynamic loss scaling.
-    F16,
-}
-
-/// `[run]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RunRecipe {
-    /// Passes over the data.
-    pub epochs: f64,
-    /// Length of the whole run in steps, schedules included; 0: as `epochs` says.
-    pub steps: u64,
-    /// Of initialisation, order and augmentation.
-    pub seed: u64,
-    /// `f32`, `bf16` or `f16`.
-    pub precision: Precision,
-    /// Threads of the network on a CPU. 0: as many as the machine has cores. Results are the same bit for bit only for
-    /// the same number.
-    pub threads: usize,
-    /// Steps between two lines of metrics.
-    pub log_every: u64,
-    /// Steps between two checkpoints; 0: at the end only (and when the run is stopped).
-    pub save_every: u64,
-    /// Epochs between two checkpoints, besides those by steps; 0: none.
-    pub save_every_epochs: u64,
-    /// Numbered checkpoints kept; the newest is also `last.safetensors`.
-    pub keep: usize,
-    /// Steps in a row with a loss or gradient that is not finite, after which the run stops.
-    pub max_bad_steps: u64,
-    /// Seconds that ranks wait for each other: at the start, for a sign of life, and in an operation over all of them. A
-    /// rank that is silent for longer ends the run. Raise it where pictures or checkpoints may stall for longer.
-    pub rank_timeout: f64,
-}
-
-impl Default for RunRecipe {
-    fn default() -> Self {
-        Self {
-            epochs: 800.0,
-            steps: 0,
-            seed: 0,
-            precision: Precision::F32,
-            threads: 0,
-            log_every: 10,
-            save_every: 1000,
-            save_every_epochs: 0,
-            keep: 2,
-            max_bad_steps: 20,
-            rank_timeout: 300.0,
-        }
-    }
-}
-
 impl Recipe {
     /// The model's part, for [`crate::method::SlotCon`].
     ///
@@ -245,29 +118,5 @@ impl Recipe {
             center_momentum: m.center_momentum,
             group_loss_weight: m.group_loss_weight,
         })
-    }
-
-    /// The optimizer's part.
-    pub fn optimizer_config(&self) -> OptimizerConfig {
-        let algorithm = match self.optim.optimizer {
-            OptimizerName::Lars => Algorithm::Lars {
-                eta: self.optim.trust,
-            },
-            OptimizerName::Sgd => Algorithm::Sgd,
-        };
-        OptimizerConfig {
-            algorithm,
-            momentum: self.optim.momentum,
-            weight_decay: self.optim.weight_decay,
-        }
-    }
-
-    /// Number format of convolutions and matrix products; `None`: f32.
-    pub fn half(&self) -> Option<Kind> {
-        match self.run.precision {
-            Precision::F32 => None,
-            Precision::Bf16 => Some(Kind::BFloat16),
-            Precision::F16 => Some(Kind::Half),
-        }
     }
 }

@@ -1,13 +1,6 @@
 //! The recipes that ship with the program: the files of the `recipes/` folder.
 
-/// A recipe by name.
-#[derive(Debug, Clone, Copy)]
-pub struct Published {
-    /// As given to `--recipe`.
-    pub name: &'static str,
-    /// Its TOML, opened by what it costs and what it reaches.
-    pub text: &'static str,
-}
+use slotcon_train::recipe::Published;
 
 macro_rules! published {
     ($($name:literal),* $(,)?) => {

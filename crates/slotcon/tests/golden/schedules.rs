@@ -5,7 +5,7 @@ use std::path::Path;
 use libtest_mimic::{Failed, Trial};
 use serde::Deserialize;
 use slotcon::method::teacher::momentum;
-use slotcon::schedule::LearningRate;
+use slotcon_train::schedule::{Decay, LearningRate};
 
 #[derive(Debug, Clone, Deserialize)]
 struct Case {
@@ -36,6 +36,7 @@ fn check(case: &Case) -> Result<(), Failed> {
         warmup_multiplier: case.warmup_multiplier,
         warmup: case.warmup_epochs * case.iters_per_epoch,
         total,
+        decay: Decay::Cosine { end: 1e-6 },
     };
     if case.lrs.len() as u64 != total || case.teacher_momenta.len() as u64 != total {
         return Err(format!(

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use slotcon::method::group_loss::Temperatures;
 use slotcon::method::teacher::momentum;
 use slotcon::method::{Groups, ModelConfig, SlotCon, View};
-use slotcon::optim::{Algorithm, Optimizer, OptimizerConfig};
-use slotcon::schedule::LearningRate;
 use slotcon_nn::{Arch, OutputStride, Role};
 use slotcon_torch::distributed::{Ranks, Reducer};
+use slotcon_train::optim::{Algorithm, Optimizer, OptimizerConfig};
+use slotcon_train::schedule::{Decay, LearningRate};
 use tch::{Device, Kind, Tensor};
 
 use crate::ranks;
@@ -272,7 +272,7 @@ fn check(case: &Case, path: &Path, kind: Kind, ranks: &Ranks) -> Result<(), Fail
         momentum: case.momentum,
         weight_decay: case.weight_decay,
     };
-    let mut optimizer = Optimizer::new(config, model.store());
+    let mut optimizer = Optimizer::new(config, model.store(), Vec::new());
     let reducer = Reducer::new(ranks, optimizer.parameters(), true)?;
     let total = case.epochs * case.iters_per_epoch;
     let rate = LearningRate {
@@ -280,12 +280,14 @@ fn check(case: &Case, path: &Path, kind: Kind, ranks: &Ranks) -> Result<(), Fail
         warmup_multiplier: case.warmup_multiplier,
         warmup: case.warmup_epochs * case.iters_per_epoch,
         total,
+        decay: Decay::Cosine { end: 1e-6 },
     };
 
     // float32 is compared on the first step: rounding then drives the two runs apart.
     for step in 0..if precise { case.steps } else { 1 } {
         let views = [0, 1].map(|v| view(case, step, v, kind, rank));
-        let out = model.forward(&views, momentum(case.teacher_momentum, step, total), None)?;
+        model.move_teacher(momentum(case.teacher_momentum, step, total))?;
+        let out = model.forward(&views, None)?;
         optimizer.zero_grad();
         reducer.backward(&out.losses.total, true)?;
 

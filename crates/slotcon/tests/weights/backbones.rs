@@ -1,9 +1,10 @@
 //! Every backbone goes out under the names that others expect and comes back the same; the student by name.
 
 use libtest_mimic::Trial;
-use slotcon::method::SlotCon;
-use slotcon::weights::{Format, Network, WeightFile, export, init_backbone, inspect};
+use slotcon::interop::{Format, export, init_backbone, inspect};
+use slotcon::method::{Branch, SlotCon};
 use slotcon_nn::Arch;
+use slotcon_weights::WeightFile;
 use tch::{Device, Kind, Tensor};
 
 use crate::support;
@@ -59,18 +60,12 @@ fn there_and_back(arch: Arch) {
         (
             Format::Torchvision,
             "tv.pth",
-            Network::Teacher,
+            Branch::Teacher,
             &teacher,
             !arch.spec().deep && !wide,
         ),
-        (
-            Format::Timm,
-            "timm.safetensors",
-            Network::Student,
-            &student,
-            !wide,
-        ),
-        (Format::Mmsegmentation, "mm.pth", Network::Student, &student, true),
+        (Format::Timm, "timm.safetensors", Branch::Student, &student, !wide),
+        (Format::Mmsegmentation, "mm.pth", Branch::Student, &student, true),
     ] {
         let out = folder.path().join(out);
         let written = export(&checkpoint, format, network, &out);
@@ -101,7 +96,7 @@ fn there_and_back(arch: Arch) {
     }
     // The rule of the official converter, for whatever name.
     let out = folder.path().join("d2.pkl");
-    export(&checkpoint, Format::Detectron2, Network::Teacher, &out).unwrap();
+    export(&checkpoint, Format::Detectron2, Branch::Teacher, &out).unwrap();
     let file = WeightFile::open(&out).unwrap();
     assert_eq!(file.tensors.len(), teacher.len());
     for ((name, tensor), (ours, weight)) in file.tensors.iter().zip(&teacher) {
@@ -252,7 +247,7 @@ fn refused() {
         (Format::Torchvision, "x.pkl"),
     ] {
         let out = folder.path().join(name);
-        let said = export(&checkpoint, format, Network::Teacher, &out)
+        let said = export(&checkpoint, format, Branch::Teacher, &out)
             .unwrap_err()
             .to_string();
         assert!(
@@ -263,7 +258,7 @@ fn refused() {
     }
     // Into a folder that is not there: nothing is left behind.
     let nowhere = folder.path().join("no/x.pth");
-    let said = export(&checkpoint, Format::Torchvision, Network::Teacher, &nowhere).unwrap_err();
+    let said = export(&checkpoint, Format::Torchvision, Branch::Teacher, &nowhere).unwrap_err();
     assert!(said.to_string().contains("no/x.pth"), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -1,9 +1,8 @@
-//! Weights in and out: the official checkpoint and its converters, every backbone's names, and files that mean harm.
+//! Weights in and out: the official checkpoint and its converters, and every backbone's names.
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod backbones;
-mod hostile;
 mod official;
 mod support;
 
@@ -13,8 +12,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
-    let mut trials = hostile::trials();
-    trials.extend(backbones::trials());
+    let mut trials = backbones::trials();
     match support::fixtures() {
         None => trials.push(Trial::test("official (no fixtures)", || Ok(())).with_ignored_flag(true)),
         Some(folder) => trials.push(Trial::test("official checkpoint", move || {

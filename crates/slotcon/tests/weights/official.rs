@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use serde_json::Value;
-use slotcon::checkpoint::{Checkpoint, LossScaleState};
-use slotcon::weights::{FileKind, Format, Imported, Network, WeightFile, export, inspect};
+use slotcon::Checkpoint;
+use slotcon::interop::{FileKind, Format, Imported, export, inspect};
+use slotcon::method::Branch;
+use slotcon_train::checkpoint::LossScaleState;
+use slotcon_weights::WeightFile;
 use tch::Kind;
 
 use crate::support;
@@ -82,7 +85,7 @@ pub fn check(fixtures: &Path) {
     let ours = at("ours.safetensors");
     imported.save(&ours).unwrap();
     let file = WeightFile::open(&ours).unwrap();
-    assert_eq!(file.kind, FileKind::Checkpoint);
+    assert_eq!(FileKind::of(&file), FileKind::Checkpoint);
     let plain: Layout = expected(&layouts, "official")
         .into_iter()
         .map(|(name, shape, value)| (name.trim_start_matches("module.").to_owned(), shape, value))
@@ -103,14 +106,14 @@ pub fn check(fixtures: &Path) {
         (Format::Mmsegmentation, "mm.pth", "state_dict.", "mmsegmentation"),
         (Format::Official, "official_again.pth", "model.", "official"),
     ] {
-        export(&ours, format, Network::Teacher, &at(out)).unwrap();
+        export(&ours, format, Branch::Teacher, &at(out)).unwrap();
         let file = WeightFile::open(&at(out)).unwrap();
         assert_eq!(found(&file, inner), expected(&layouts, part), "{part}");
     }
     let matching = WeightFile::open(&at("d2.pkl")).unwrap();
     assert_eq!(
         matching.values.get("matching_heuristics"),
-        Some(&slotcon::weights::Value::Bool(true))
+        Some(&slotcon_weights::Value::Bool(true))
     );
 
     // The official layout says all that ours does.

@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use slotcon::checkpoint::{self, Progress};
 use slotcon::method::SlotCon;
-use slotcon::optim::Optimizer;
 use slotcon::recipe::Recipe;
+use slotcon_train::checkpoint::{self, Progress};
+use slotcon_train::optim::Optimizer;
 use tch::{Device, Kind};
 
 /// The folder that `SLOTCON_FIXTURES` names, or `../shared/fixtures` beside the project; `None` (said loudly) where the
@@ -65,10 +65,10 @@ pub fn model(recipe: &Recipe) -> SlotCon {
 
 /// A checkpoint of [`model`] after 30 of 300 steps.
 pub fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
-    let optimizer = Optimizer::new(recipe.optimizer_config(), model.store());
+    let optimizer = Optimizer::new(recipe.optim.config(), model.store(), Vec::new());
     let progress = Progress {
         step: 30,
         ..Progress::new(300, 10, 5120)
     };
-    checkpoint::save(path, model, &optimizer, recipe, &progress).unwrap();
+    checkpoint::save(path, model.store(), &optimizer, recipe, &progress).unwrap();
 }

@@ -1,0 +1,206 @@
+//! Label maps: one class id a pixel, read from index PNGs without touching the ids.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek};
+use std::path::Path;
+
+use crate::error::{Error, PictureError, Result};
+use crate::geometry::CropBox;
+
+/// One class id a pixel, `[height, width]`, rows first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelMap {
+    width: u32,
+    height: u32,
+    ids: Vec<u16>,
+}
+
+impl LabelMap {
+    /// A map from its ids.
+    ///
+    /// # Panics
+    /// When there are not width x height ids.
+    pub fn new(width: u32, height: u32, ids: Vec<u16>) -> Self {
+        assert_eq!(
+            ids.len(),
+            width as usize * height as usize,
+            "a label map has width x height ids"
+        );
+        Self { width, height, ids }
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The ids, `[height, width]`.
+    pub fn ids(&self) -> &[u16] {
+        &self.ids
+    }
+
+    /// The ids inside a box.
+    ///
+    /// # Panics
+    /// When the box leaves the map.
+    pub fn cut(&self, crop: &CropBox) -> Self {
+        let mut ids = Vec::with_capacity(crop.width as usize * crop.height as usize);
+        for y in crop.top..crop.bottom() {
+            let start = y as usize * self.width as usize;
+            ids.extend_from_slice(&self.ids[start + crop.left as usize..start + crop.right() as usize]);
+        }
+        Self::new(crop.width, crop.height, ids)
+    }
+}
+
+/// Reads an index PNG: palette indices or gray values of 1 to 16 bits as they stand in the file (no scaling, no palette
+/// applied).
+///
+/// # Errors
+/// When the file cannot be read, is no PNG, or has colours instead of ids.
+pub fn read_label_map(path: &Path) -> Result<LabelMap> {
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    decode_label_map(BufReader::new(file)).map_err(|source| Error::Picture {
+        path: path.into(),
+        source,
+    })
+}
+
+fn decode_label_map(bytes: impl BufRead + Seek) -> Result<LabelMap, PictureError> {
+    let broken = |e: png::DecodingError| PictureError::Decode {
+        format: "PNG",
+        reason: e.to_string(),
+    };
+    let mut decoder = png::Decoder::new(bytes);
+    decoder.set_transformations(png::Transformations::IDENTITY);
+    let mut reader = decoder.read_info().map_err(broken)?;
+    let info = reader.info();
+    let (width, height, depth) = (info.width, info.height, info.bit_depth as usize);
+    match info.color_type {
+        png::ColorType::Indexed | png::ColorType::Grayscale => {}
+        other => return Err(PictureError::NotALabelMap(format!("it has {other:?} colours"))),
+    }
+    let size = reader
+        .output_buffer_size()
+        .ok_or_else(|| PictureError::NotALabelMap(format!("{width}x{height} pixels are too many")))?;
+    let mut packed = vec![0; size];
+    let frame = reader.next_frame(&mut packed).map_err(broken)?;
+    let mut ids = Vec::with_capacity(width as usize * height as usize);
+    for row in packed.chunks_exact(frame.line_size).take(height as usize) {
+        match depth {
+            16 => ids.extend(row.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]]))),
+            8 => ids.extend(row.iter().map(|&b| u16::from(b))),
+            // 1, 2 or 4 bits an id, the first id in the highest bits.
+            _ => ids.extend((0..width as usize).map(|x| {
+                let bit = x * depth;
+                u16::from(row[bit / 8] >> (8 - depth - bit % 8)) & ((1 << depth) - 1)
+            })),
+        }
+    }
+    Ok(LabelMap::new(width, height, ids))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn png_of(width: u32, height: u32, colour: png::ColorType, depth: png::BitDepth, data: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, width, height);
+        encoder.set_color(colour);
+        encoder.set_depth(depth);
+        if colour == png::ColorType::Indexed {
+            encoder.set_palette((0..=255u8).flat_map(|i| [i, 255 - i, 7]).collect::<Vec<u8>>());
+        }
+        encoder.write_header().unwrap().write_image_data(data).unwrap();
+        out
+    }
+
+    #[test]
+    fn ids_come_out_as_they_went_in() {
+        use png::{BitDepth, ColorType};
+        let check = |colour, depth, width: u32, data: &[u8], want: &[u16]| {
+            let height = want.len() as u32 / width;
+            let map = decode_label_map(Cursor::new(png_of(width, height, colour, depth, data))).unwrap();
+            assert_eq!(
+                (map.width(), map.height(), map.ids()),
+                (width, height, want),
+                "{colour:?} {depth:?}"
+            );
+        };
+        check(
+            ColorType::Grayscale,
+            BitDepth::Eight,
+            2,
+            &[0, 255, 11, 3],
+            &[0, 255, 11, 3],
+        );
+        check(
+            ColorType::Indexed,
+            BitDepth::Eight,
+            2,
+            &[0, 255, 11, 3],
+            &[0, 255, 11, 3],
+        );
+        check(
+            ColorType::Indexed,
+            BitDepth::Four,
+            3,
+            &[0x1f, 0x20, 0xa0, 0xb0],
+            &[1, 15, 2, 10, 0, 11],
+        );
+        check(
+            ColorType::Grayscale,
+            BitDepth::Two,
+            3,
+            &[0b0001_1000, 0b1111_0100],
+            &[0, 1, 2, 3, 3, 1],
+        );
+        check(
+            ColorType::Grayscale,
+            BitDepth::One,
+            3,
+            &[0b1010_0000, 0b0100_0000],
+            &[1, 0, 1, 0, 1, 0],
+        );
+        check(
+            ColorType::Grayscale,
+            BitDepth::Sixteen,
+            2,
+            &[1, 0, 0, 5, 255, 255, 0, 0],
+            &[256, 5, 65535, 0],
+        );
+    }
+
+    #[test]
+    fn colours_and_half_files_are_refused() {
+        let rgb = png_of(1, 1, png::ColorType::Rgb, png::BitDepth::Eight, &[1, 2, 3]);
+        assert!(
+            decode_label_map(Cursor::new(&rgb))
+                .unwrap_err()
+                .to_string()
+                .contains("index PNG")
+        );
+        let gray = png_of(
+            40,
+            40,
+            png::ColorType::Grayscale,
+            png::BitDepth::Eight,
+            &[9; 1600],
+        );
+        assert!(decode_label_map(Cursor::new(&gray[..gray.len() - 30])).is_err());
+        assert!(
+            read_label_map(Path::new("no/such.png"))
+                .unwrap_err()
+                .to_string()
+                .contains("no/such.png")
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Pictures and the label maps that belong to them.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::{Classes, LabelLayout, LabelMap, read_label_map};
+use crate::error::Error;
+use crate::picture::{DecodeOptions, Picture, decode_rgb};
+use crate::resize::{resize_labels_short_side_center_crop, resize_short_side_center_crop};
+use crate::source::{Dataset, Layout};
+
+/// A picture file and its label map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The picture.
+    pub picture: PathBuf,
+    /// Its label map.
+    pub labels: PathBuf,
+}
+
+/// The pictures that a published list names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameList {
+    path: PathBuf,
+    names: Vec<String>,
+}
+
+impl NameList {
+    /// One name a line: of the picture without its ending, or with folders below the folder of pictures.
+    ///
+    /// # Errors
+    /// A file that cannot be read or names nothing.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::labels(path, reason);
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let names: Vec<String> = lines.map(str::to_owned).collect();
+        if names.is_empty() {
+            return Err(wrong(
+                "names no picture; expected one name a line, without its ending".into(),
+            ));
+        }
+        Ok(Self {
+            path: path.into(),
+            names,
+        })
+    }
+
+    /// The list of the 27-class COCO-Stuff benchmark for a folder of pictures, if it lies where its users keep it:
+    /// `ROOT/images/val2017` has `ROOT/curated/val2017/Coco164kFull_Stuff_Coarse_7.txt`.
+    ///
+    /// # Errors
+    /// One that is there and cannot be read.
+    pub fn curated(pictures: &Path) -> Result<Option<Self>, Error> {
+        let pictures = pictures.canonicalize().unwrap_or_else(|_| pictures.into());
+        let (Some(split), Some(parent)) = (pictures.file_name(), pictures.parent()) else {
+            return Ok(None);
+        };
+        let roots = [Some(parent), parent.parent()].into_iter().flatten();
+        let mut places = roots.map(|root| {
+            root.join("curated")
+                .join(split)
+                .join("Coco164kFull_Stuff_Coarse_7.txt")
+        });
+        places
+            .find(|place| place.is_file())
+            .map(|place| Self::open(&place))
+            .transpose()
+    }
+
+    /// Where it came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The pairs that it names, in its order.
+    fn choose(&self, found: Vec<(PathBuf, Pair)>) -> Result<Vec<Pair>, Error> {
+        let mut by_name: HashMap<String, Pair> = HashMap::new();
+        for (key, pair) in found {
+            let whole = key.to_string_lossy().into_owned();
+            if let Some(name) = key.file_name() {
+                by_name
+                    .entry(name.to_string_lossy().into_owned())
+                    .or_insert_with(|| pair.clone());
+            }
+            by_name.insert(whole, pair);
+        }
+        let mut seen = HashSet::new();
+        let named = self.names.iter().filter(|name| seen.insert(name.as_str()));
+        named
+            .map(|name| {
+                by_name.get(name).cloned().ok_or_else(|| {
+                    let reason = format!("names {name}, which is not among the pictures with labels");
+                    Error::labels(&self.path, reason)
+                })
+            })
+            .collect()
+    }
+}
+
+/// Every picture below `pictures` with its label map below `labels`; with `list` only those that it names.
+///
+/// # Errors
+/// A folder that is missing or empty; a picture without labels, in layouts where all have some; a name that is not found.
+pub fn pairs(
+    pictures: &Path,
+    labels: &Path,
+    layout: LabelLayout,
+    list: Option<&NameList>,
+) -> Result<Vec<Pair>, Error> {
+    let maps = Dataset::open(&[labels.into()], Layout::Folder)?;
+    let mut by_key: HashMap<PathBuf, PathBuf> = HashMap::new();
+    for path in (0..maps.len()).map(|i| maps.path(i)) {
+        if let Some(key) = layout.of_labels(below(&path, labels)) {
+            by_key.insert(key, path);
+        }
+    }
+    let found = Dataset::open(&[pictures.into()], Layout::Folder)?;
+    let mut all = Vec::new();
+    for picture in (0..found.len()).map(|i| found.path(i)) {
+        let Some(key) = layout.of_picture(below(&picture, pictures)) else {
+            continue;
+        };
+        match by_key.get(&key).cloned() {
+            Some(labels) => all.push((key, Pair { picture, labels })),
+            // A list says itself what must be there.
+            None if list.is_some() || !layout.is_complete() => {}
+            None => {
+                let reason = format!("has no label map ({layout}) below {}", labels.display());
+                return Err(Error::labels(picture, reason));
+            }
+        }
+    }
+    let chosen = match list {
+        Some(list) => list.choose(all)?,
+        None => all.into_iter().map(|(_, pair)| pair).collect(),
+    };
+    if chosen.is_empty() {
+        let reason = format!(
+            "holds no picture with a label map ({layout}) below {}",
+            labels.display()
+        );
+        return Err(Error::labels(pictures, reason));
+    }
+    Ok(chosen)
+}
+
+fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
+    path.strip_prefix(root).unwrap_or(path)
+}
+
+impl Pair {
+    /// Both, resized to the short side `side` (picture: antialiased bilinear; labels: nearest) and cut to the central
+    /// square; ids turned into classes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, sizes that differ, an id that is no class.
+    pub fn load(&self, side: u32, classes: &Classes) -> Result<(Picture, LabelMap), Error> {
+        let picture =
+            decode_rgb(&self.picture, &DecodeOptions::default()).map_err(|source| Error::Picture {
+                path: self.picture.clone(),
+                source,
+            })?;
+        let labels = read_label_map(&self.labels)?;
+        let wrong = |reason: String| Error::labels(&self.labels, reason);
+        let (a, b) = (
+            (picture.width(), picture.height()),
+            (labels.width(), labels.height()),
+        );
+        if a != b {
+            return Err(wrong(format!("is {}x{}, its picture {}x{}", b.0, b.1, a.0, a.1)));
+        }
+        let named = |&id: &u16| {
+            classes.class_of(id).ok_or_else(|| {
+                wrong(format!(
+                    "holds id {id}, which is none of the {} classes, and {} is ignored",
+                    classes.classes.len(),
+                    classes.ignore_index
+                ))
+            })
+        };
+        let ids = labels.ids().iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        let labels = LabelMap::new(b.0, b.1, ids);
+        Ok((
+            resize_short_side_center_crop(&picture, side),
+            resize_labels_short_side_center_crop(&labels, side),
+        ))
+    }
+}

@@ -1,0 +1,13 @@
+//! Pages for people, each one file that needs no network, in one look ([`page`]): galleries of prototypes ([`gallery`]) and
+//! the report of a run ([`run`]). What every run has is the frame; what a task adds is its [`panel`]: [`pretraining`].
+
+pub mod curve;
+mod error;
+pub mod gallery;
+pub mod page;
+pub mod panel;
+pub mod pretraining;
+pub mod run;
+pub mod series;
+
+pub use error::Error;

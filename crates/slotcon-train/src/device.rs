@@ -1,0 +1,110 @@
+//! Which device a run uses, and which number format suits it.
+
+use tch::{Cuda, Device};
+
+use crate::error::Error;
+use crate::observers::Level;
+use crate::recipe::Precision;
+
+/// `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
+///
+/// # Errors
+/// Another word, or a GPU that is not there.
+pub fn parse(asked: &str) -> Result<Device, Error> {
+    parse_for(asked, 0)
+}
+
+/// The same for process `local_rank` of this machine: `auto` and `cuda` are the GPU of that number.
+///
+/// # Errors
+/// As [`parse`]; fewer GPUs than processes.
+pub fn parse_for(asked: &str, local_rank: usize) -> Result<Device, Error> {
+    let fail = |reason: String| Error::Device {
+        asked: asked.into(),
+        reason,
+    };
+    let index = match asked {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" if Cuda::is_available() => local_rank,
+        "auto" => return Ok(Device::Cpu),
+        "cuda" => local_rank,
+        other => other
+            .strip_prefix("cuda:")
+            .and_then(|n| n.parse::<usize>().ok())
+            .ok_or_else(|| fail("expected auto, cpu, cuda or cuda:N".into()))?,
+    };
+    match Cuda::device_count() {
+        0 => Err(fail(
+            "no GPU can be used: either there is none, or its driver is missing, or this program was built for the CPU \
+             (`cargo xtask setup --cuda` and a new build make one for GPUs)"
+                .into(),
+        )),
+        count if index as i64 >= count && index == local_rank && index > 0 => Err(fail(format!(
+            "this is process {index} of this machine, counted from 0, and there are only {count} GPUs: start one process a \
+             GPU"
+        ))),
+        count if index as i64 >= count => Err(fail(format!("there are only {count}, numbered from 0"))),
+        _ => Ok(Device::Cuda(index)),
+    }
+}
+
+/// In words, for logs.
+pub fn describe(device: Device) -> String {
+    match device {
+        Device::Cpu => format!("CPU, {} threads", tch::get_num_threads()),
+        Device::Cuda(n) => format!("CUDA GPU {n}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What the user of a CPU should know about a number format, if anything.
+pub(crate) fn advice(device: Device, precision: Precision) -> Option<(Level, &'static str)> {
+    advice_for(device, precision, has_bf16())
+}
+
+fn advice_for(device: Device, precision: Precision, has_bf16: bool) -> Option<(Level, &'static str)> {
+    match (device, precision, has_bf16) {
+        (Device::Cpu, Precision::F32, true) => Some((
+            Level::Info,
+            "this processor computes in bf16, too: --precision bf16 is faster and needs less memory",
+        )),
+        (Device::Cpu, Precision::Bf16, false) => Some((
+            Level::Warning,
+            "this processor does not compute in bf16, it is emulated: --precision f32 is faster",
+        )),
+        (Device::Cpu, Precision::F16, _) => Some((
+            Level::Warning,
+            "f16 is for GPUs and slow on a CPU: take --precision f32, or bf16 where the processor has it",
+        )),
+        _ => None,
+    }
+}
+
+/// Whether the processor multiplies bf16 numbers itself.
+fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("bf16");
+    #[allow(unreachable_code, reason = "other processors")]
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_that_the_processor_emulates_is_warned_of() {
+        let level = |device, precision, has| advice_for(device, precision, has).map(|(level, _)| level);
+        let (cpu, gpu) = (Device::Cpu, Device::Cuda(0));
+        assert_eq!(level(cpu, Precision::Bf16, false), Some(Level::Warning));
+        assert_eq!(level(cpu, Precision::Bf16, true), None);
+        assert_eq!(level(cpu, Precision::F32, true), Some(Level::Info));
+        assert_eq!(level(cpu, Precision::F32, false), None);
+        assert_eq!(level(cpu, Precision::F16, true), Some(Level::Warning));
+        for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
+            assert_eq!(level(gpu, precision, false), None);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! How a run ended.
+
+use std::path::PathBuf;
+
+use crate::metrics::Metrics;
+
+/// How a run ended that did not fail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Steps done in all.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+    /// The last logged step of this call.
+    pub last: Option<Metrics>,
+    /// The newest checkpoint.
+    pub checkpoint: PathBuf,
+}
+
+impl Outcome {
+    /// Whether the run was stopped before its end.
+    pub fn stopped(&self) -> bool {
+        self.step < self.total_steps
+    }
+}

@@ -1,0 +1,392 @@
+//! The training loop.
+
+use std::time::Instant;
+
+use slotcon_torch::distributed::Traffic;
+use tch::{Device, Kind, Tensor};
+
+use crate::buffer_guard::BufferGuard;
+use crate::checkpoint::{self, Best, LossScaleState, Progress};
+use crate::device;
+use crate::error::Error;
+use crate::loss_scale::LossScale;
+use crate::machine::loader_threads;
+use crate::metrics::{Metrics, Numbers};
+use crate::observers::{Level, Observer, Observers};
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+use crate::process_group::{Intent, ProcessGroup};
+use crate::recipe::TaskRecipe;
+use crate::run_directory::RunDirectory;
+use crate::schedule::LearningRate;
+use crate::stop::Stop;
+use crate::task::{Batches, Position, Share, Task, Validation};
+use crate::training_step::{StepOutput, TrainingStep, scalar};
+
+/// Everything that changes from step to step.
+pub(crate) struct TrainingLoop<'a, T: Task> {
+    group: &'a ProcessGroup,
+    pub recipe: T::Recipe,
+    device: Device,
+    share: Share,
+    pub step: TrainingStep<T>,
+    rate: LearningRate,
+    batches: T::Batches,
+    pub progress: Progress,
+    guard: BufferGuard,
+    /// Steps skipped in this call, and in a row up to now; on the device.
+    skipped: Tensor,
+    skipped_in_a_row: Tensor,
+    skipped_before: u64,
+}
+
+impl<'a, T: Task> TrainingLoop<'a, T> {
+    /// `resumed`: how far the run got before.
+    pub fn new(
+        recipe: T::Recipe,
+        data: &T::Data,
+        device: Device,
+        resumed: Option<Progress>,
+        group: &'a ProcessGroup,
+    ) -> Result<Self, Error> {
+        let pictures = T::samples(data);
+        let launch = group.launch();
+        let share = Share {
+            batch: recipe.optim().per_rank_batch(launch.size)?,
+            rank: launch.rank,
+            ranks: launch.size,
+            loader_threads: loader_threads(device, launch.local_size),
+            first_step: resumed.as_ref().map_or(0, |progress| progress.step),
+        };
+        let batches = T::batches(&recipe, data, &share, device)?;
+        let steps_per_epoch = batches.steps_per_epoch();
+        let plan = Plan::new(&recipe, steps_per_epoch)?;
+        let loss_scale = resumed.as_ref().map(|progress| progress.loss_scale);
+        let progress = match resumed {
+            Some(progress) if progress.pictures != pictures => {
+                return Err(Error::Differs {
+                    what: "the number of pictures".into(),
+                    now: pictures.to_string(),
+                    then: progress.pictures.to_string(),
+                    advice: "resume with the same data, or start another run from these weights with --init-from",
+                });
+            }
+            Some(progress) => progress,
+            None => Progress::new(plan.total, steps_per_epoch, pictures),
+        };
+        let ranks = group.ranks();
+        let step = TrainingStep::new(&recipe, ranks, loss_scale, || {
+            T::new(&recipe, data, device, ranks)
+        })?;
+        let zero = || Tensor::zeros([0i64; 0], (Kind::Float, device));
+        Ok(Self {
+            rate: plan.rate,
+            guard: BufferGuard::new(step.task.store()),
+            skipped: zero(),
+            skipped_in_a_row: zero(),
+            skipped_before: progress.skipped,
+            group,
+            recipe,
+            device,
+            share,
+            step,
+            batches,
+            progress,
+        })
+    }
+
+    /// Gives every rank what rank 0 starts from.
+    pub fn broadcast(&mut self) -> Result<(), Error> {
+        self.step.broadcast()?;
+        self.guard = BufferGuard::new(self.step.task.store());
+        Ok(())
+    }
+
+    /// Runs to the end, or until the run is stopped.
+    pub fn run(
+        mut self,
+        directory: &RunDirectory,
+        observers: &mut Observers,
+        stop: &Stop,
+    ) -> Result<Outcome, Error> {
+        let run = self.recipe.run().clone();
+        let total = self.progress.total_steps;
+        observers.said(Level::Info, &self.description())?;
+        if !self.group.ranks().is_alone()
+            && let Some(traffic) = self
+                .step
+                .task
+                .traffic(&self.share, self.recipe.optim().accumulate)
+        {
+            observers.said(Level::Info, &traffic)?;
+        }
+        let (mut since, mut logged_step) = (Instant::now(), self.progress.step);
+        let mut last = None;
+        let mut saved = None;
+        while self.progress.step < total {
+            let output = match self.next_step(observers, stop) {
+                Ok(None) => break,
+                Ok(Some(output)) => output,
+                // The pictures are at fault, on whichever rank, not the weights: keep what was learnt.
+                Err(e @ (Error::Data(_) | Error::NoPicturesOnAnotherRank)) => {
+                    if let Err(unsaved) = self.save(directory) {
+                        observers.said(Level::Warning, &format!("no checkpoint was written: {unsaved}"))?;
+                    }
+                    return Err(e);
+                }
+                Err(e) => return Err(e),
+            };
+            let done = self.progress.step;
+            observers.stepped(done, total);
+            let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
+            let validation = if done == total || every(run.validate_every) {
+                self.validate(observers)?
+            } else {
+                None
+            };
+            if every(run.log_every) || done == total || validation.is_some() {
+                let seconds = since.elapsed().as_secs_f64();
+                let pictures = ((done - logged_step) * self.recipe.optim().batch as u64) as f64;
+                let skipped = self.progress.skipped;
+                self.settle_skipped()?;
+                let mut metrics = self.metrics(&output, pictures / seconds.max(1e-9))?;
+                if let Some(found) = &validation {
+                    metrics.validation = in_group("validation", &found.numbers);
+                }
+                observers.logged(&metrics)?;
+                if metrics.skipped_steps > skipped {
+                    let count = metrics.skipped_steps - skipped;
+                    let text = format!(
+                        "{count} of the steps up to {done} skipped: their loss or gradients were not finite"
+                    );
+                    observers.said(Level::Warning, &text)?;
+                }
+                if let Some(warning) = self.step.task.warning(&metrics)
+                    && done > self.rate.warmup
+                {
+                    observers.said(Level::Warning, &warning)?;
+                }
+                last = Some(metrics);
+                // What validating took is not the rate of training.
+                (since, logged_step) = (Instant::now(), done);
+            }
+            let best = validation.is_some_and(|found| self.is_best(&found));
+            if (self.save_is_due() || best) && self.sound() {
+                self.save(directory)?;
+                saved = Some(done);
+                if best && self.group.is_first() {
+                    directory.publish_best(done)?;
+                }
+            }
+        }
+        if saved != Some(self.progress.step) {
+            self.save(directory)?;
+        }
+        let outcome = Outcome {
+            step: self.progress.step,
+            total_steps: total,
+            last,
+            checkpoint: directory.last(),
+        };
+        let ending = if outcome.stopped() {
+            format!("stopped after step {} of {total}; --resume goes on", outcome.step)
+        } else {
+            format!("done: {total} steps")
+        };
+        observers.said(
+            Level::Info,
+            &format!("{ending}; checkpoint {}", outcome.checkpoint.display()),
+        )?;
+        Ok(outcome)
+    }
+
+    /// One step: batch, forward, backward, update; `None` if the run should stop. Nothing here waits for the device.
+    fn next_step(
+        &mut self,
+        observers: &mut Observers,
+        stop: &Stop,
+    ) -> Result<Option<StepOutput<T::Output>>, Error> {
+        if self.group.ranks().is_alone() && stop.requested() {
+            return Ok(None);
+        }
+        let stopwatch = self.step.stopwatch();
+        let batch = self.batches.next(&stopwatch);
+        let bad = batch.as_ref().map_or(&[][..], |(_, bad)| bad);
+        for bad in bad {
+            observers.said(Level::Warning, &format!("picture replaced: {bad}"))?;
+        }
+        if let Some(warning) = self.batches.warning() {
+            observers.said(Level::Warning, &warning)?;
+        }
+        let together = self.group.agree(Intent {
+            stop: stop.requested(),
+            no_pictures: batch.is_err(),
+            bad_pictures: bad.len() as u64,
+        })?;
+        let (batch, _) = batch?;
+        if together.no_pictures {
+            return Err(Error::NoPicturesOnAnotherRank);
+        }
+        if together.stop {
+            return Ok(None);
+        }
+        self.progress.bad_pictures += together.bad_pictures;
+
+        let position = self.position(self.progress.step);
+        let output = self.step.run(&batch, position, self.rate.at(position.step))?;
+        self.skipped += &output.skipped;
+        self.skipped_in_a_row = (&self.skipped_in_a_row + 1.0) * &output.skipped;
+        self.progress.step += 1;
+        if self.progress.step < self.progress.total_steps {
+            self.batches.prepare(&stopwatch);
+        }
+        Ok(Some(output))
+    }
+
+    fn position(&self, step: u64) -> Position {
+        Position {
+            step,
+            total_steps: self.progress.total_steps,
+            steps_per_epoch: self.progress.steps_per_epoch,
+            samples: self.progress.pictures,
+        }
+    }
+
+    /// Reads how many steps were skipped; waits for the device. Puts back running statistics that a skipped step spoilt.
+    fn settle_skipped(&mut self) -> Result<(), Error> {
+        let in_a_row = scalar(&self.skipped_in_a_row) as u64;
+        self.progress.skipped = self.skipped_before + scalar(&self.skipped) as u64;
+        self.guard.check(in_a_row == 0);
+        if in_a_row >= self.recipe.run().max_bad_steps {
+            return Err(Error::NotFinite {
+                count: in_a_row,
+                step: self.progress.step,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads what a logged step needs; waits for the device.
+    fn metrics(&self, output: &StepOutput<T::Output>, pictures_per_second: f64) -> Result<Metrics, Error> {
+        let ranks = self.group.ranks();
+        let position = self.position(self.progress.step - 1);
+        let named = || output.parts.iter();
+        let losses = Vec::from_iter(std::iter::once(&output.loss).chain(named().map(|(_, value)| value)));
+        let losses = ranks.mean(&Tensor::stack(&losses, 0), Traffic::Metrics)?;
+        let mut values = (0..losses.numel() as i64).map(|i| scalar(&losses.get(i)));
+        let mut metrics = Metrics {
+            step: self.progress.step,
+            epoch: self.progress.step as f64 / self.progress.steps_per_epoch as f64,
+            loss: values.next().unwrap_or(f64::NAN),
+            losses: named().map(|(name, _)| (*name).into()).zip(values).collect(),
+            lr: self.rate.at(position.step),
+            loss_scale: self.step.loss_scale.as_ref().map_or(1.0, |s| s.state().value),
+            skipped_steps: self.progress.skipped,
+            bad_pictures: self.progress.bad_pictures,
+            pictures_per_second,
+            task: self.step.task.metrics(&output.output, position, ranks)?,
+            validation: Numbers::new(),
+            summary: String::new(),
+        };
+        metrics.summary = self.step.task.summary(&metrics);
+        Ok(metrics)
+    }
+
+    /// Measures on held-out pictures, on all ranks at once.
+    fn validate(&mut self, observers: &mut Observers) -> Result<Option<Validation>, Error> {
+        self.sound();
+        let half = self.step.half();
+        let found = Error::catch(|| self.step.task.validate(half))?;
+        if let Some(found) = &found {
+            let figures = found.numbers.iter().filter(|(name, _)| !name.contains('/'));
+            let figures = Vec::from_iter(figures.map(|(name, value)| format!("{name} {value:.4}")));
+            let text = format!(
+                "validation after step {}: {}",
+                self.progress.step,
+                figures.join(", ")
+            );
+            observers.said(Level::Info, &text)?;
+        }
+        Ok(found)
+    }
+
+    /// Whether this validation is the best so far; remembers it then.
+    fn is_best(&mut self, found: &Validation) -> bool {
+        let before = self.progress.best.as_ref();
+        let better = found.score.is_finite() && before.is_none_or(|best| found.score > best.score);
+        if better {
+            self.progress.best = Some(Best {
+                step: self.progress.step,
+                score: found.score,
+            });
+        }
+        better
+    }
+
+    /// Whether a checkpoint is due, by steps or by epochs; the one at the end is not counted.
+    fn save_is_due(&self) -> bool {
+        let (run, done) = (self.recipe.run(), self.progress.step);
+        let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
+        done < self.progress.total_steps
+            && (every(run.save_every) || every(run.save_every_epochs * self.progress.steps_per_epoch))
+    }
+
+    /// Whether the last step was a good one, so that a checkpoint is worth keeping.
+    fn sound(&mut self) -> bool {
+        let sound = scalar(&self.skipped_in_a_row) == 0.0;
+        self.guard.check(sound);
+        sound
+    }
+
+    /// Writes a checkpoint; rank 0 does, all others have the same and go on.
+    fn save(&mut self, directory: &RunDirectory) -> Result<(), Error> {
+        self.sound();
+        self.progress.skipped = self.skipped_before + scalar(&self.skipped) as u64;
+        let scale = self.step.loss_scale.as_ref();
+        self.progress.loss_scale = scale.map_or(LossScaleState::OFF, LossScale::state);
+        if !self.group.is_first() {
+            return Ok(());
+        }
+        let path = directory.step(self.progress.step);
+        let TrainingStep { task, optimizer, .. } = &self.step;
+        self.group.uninterrupted(|| {
+            checkpoint::save(&path, task.store(), optimizer, &self.recipe, &self.progress)?;
+            directory.publish(self.progress.step, self.recipe.run().keep)
+        })
+    }
+
+    fn description(&self) -> String {
+        let Progress {
+            step,
+            total_steps,
+            steps_per_epoch,
+            pictures,
+            ..
+        } = self.progress;
+        let from = if step > 0 {
+            format!(", from step {step}")
+        } else {
+            String::new()
+        };
+        let ranks = match self.group.launch().size {
+            1 => String::new(),
+            n => format!(", {n} ranks"),
+        };
+        format!(
+            "slotcon {}: {} on {pictures} pictures, batch {}{ranks}, {total_steps} steps ({steps_per_epoch} an epoch){from}; {}",
+            env!("CARGO_PKG_VERSION"),
+            self.step.task.description(),
+            self.recipe.optim().batch,
+            device::describe(self.device)
+        )
+    }
+}
+
+/// The same figures with `group/` before their names; those that have a group keep theirs.
+fn in_group(group: &str, numbers: &Numbers) -> Numbers {
+    let named = numbers.iter().map(|(name, value)| match name.contains('/') {
+        true => (name.clone(), *value),
+        false => (format!("{group}/{name}").into(), *value),
+    });
+    named.collect()
+}
