@@ -7,6 +7,8 @@ use anyhow::bail;
 use slotcon_report::pretraining::{Options, write_report};
 use slotcon_train::{RunDirectory, device};
 
+use crate::arguments::DeviceArg;
+
 /// Write RUN/report.html: health with advice, segments, prototypes, curves, what went wrong, environment and recipe of a run,
 /// on one page that needs no network. `slotcon pretrain` does so by itself when it ends; this does it again, of a run that
 /// still goes on as well.
@@ -21,9 +23,8 @@ pub struct Args {
     /// Folder of pictures to show, if not those that the run learns from; several are taken together.
     #[arg(long, value_name = "DIR")]
     data: Option<Vec<PathBuf>>,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// Runs the subcommand.
@@ -40,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let options = Options {
         data: args.data.clone(),
-        device: device::parse(&args.device)?,
+        device: device::parse(&args.device.asked)?,
     };
     let path = args.out.clone().unwrap_or_else(|| directory.report());
     write_report(directory, &path, &options)?;
