@@ -33,6 +33,7 @@ fn main() {
             "cpp/reducer.cpp",
             "cpp/store.cpp",
             "cpp/sync_batch_norm.cpp",
+            "cpp/tensors.cpp",
             "cpp/upload.cpp",
         ])
         .includes([

@@ -25,6 +25,8 @@ pub mod source;
 pub use augment::{Augment, AugmentConfig, ViewAugment};
 pub use error::{Error, PictureError, Result};
 pub use labelled::LabelMap;
-pub use loader::{BadPicture, Batch, BufferHook, Loader, LoaderConfig, MakeSample, PairInfo, PairMaker};
+pub use loader::{
+    BadPicture, Batch, BufferBytes, BufferSource, Loader, LoaderConfig, MakeSample, PairInfo, PairMaker,
+};
 pub use picture::Picture;
 pub use source::{Dataset, Layout};

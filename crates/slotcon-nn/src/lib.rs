@@ -1,16 +1,16 @@
-//! Networks with PyTorch's names: ResNet backbones, the heads of SlotCon, and the store that holds their
-//! weights in the order of the official state dict.
+//! Networks with PyTorch's names: backbones, the layers that they are made of, the heads of each task, and the store that
+//! holds their weights in the order of the official state dict.
 
-mod arch;
+pub mod backbone;
 mod error;
-mod heads;
-mod layers;
-mod resnet;
+pub mod heads;
+mod init;
+pub mod layers;
 mod store;
 
-pub use arch::{Arch, Block, OutputStride};
+pub use backbone::{Arch, Backbone, Block, OutputStride, ResNet, ResNetConfig};
 pub use error::Error;
 pub use heads::{Mlp, MlpConfig};
-pub use layers::{BatchNorm, Conv2d, ConvConfig, Linear};
-pub use resnet::ResNet;
-pub use store::{Entry, Init, Path, Role, Store};
+pub use init::Init;
+pub use layers::{BatchNorm, BatchNormMode, Conv2d, ConvConfig, Linear};
+pub use store::{Entry, Path, Role, Store};

@@ -9,6 +9,7 @@ use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
+use crate::init::Init;
 
 /// Misfits that an error spells out.
 const SHOWN: usize = 5;
@@ -33,15 +34,6 @@ pub struct Entry {
     pub tensor: Tensor,
     /// What it is for.
     pub role: Role,
-}
-
-/// How a parameter starts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Init {
-    /// One value.
-    Constant(f64),
-    /// Normal with mean 0 and this standard deviation.
-    Normal(f64),
 }
 
 /// All tensors of a model, in definition order.
@@ -178,11 +170,7 @@ impl<'a> Path<'a> {
 
     /// A parameter, drawn on the CPU (the same numbers on every device), 4-d ones in channels-last layout.
     pub fn parameter(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
-        let value = Tensor::empty(shape, (Kind::Float, Device::Cpu));
-        let value = match init {
-            Init::Constant(c) => value.fill(c),
-            Init::Normal(std) => value.normal_functional(0.0, std),
-        };
+        let value = init.fill(Tensor::empty(shape, (Kind::Float, Device::Cpu)));
         let mut value = value.to_kind(self.store.kind).to_device(self.store.device);
         if shape.len() == 4 {
             value = slotcon_torch::channels_last(&value);

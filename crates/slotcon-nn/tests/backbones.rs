@@ -2,17 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
-use slotcon_nn::{Arch, OutputStride, ResNet, Role, Store};
+use slotcon_nn::{Arch, Backbone, BatchNormMode, OutputStride, ResNet, ResNetConfig, Role, Store};
 use tch::{Device, Kind, Tensor};
 
 fn build(arch: Arch) -> (Store, ResNet) {
-    build_strided(arch, arch.output_stride())
+    build_strided(arch, arch.spec().output_stride)
 }
 
 fn build_strided(arch: Arch, output_stride: i64) -> (Store, ResNet) {
     tch::manual_seed(0);
     let store = Store::new(Device::Cpu, Kind::Float);
-    let network = ResNet::new(&store.root(), arch, OutputStride::new(output_stride).unwrap());
+    let network = ResNet::new(
+        &store.root(),
+        ResNetConfig::with_output_stride(arch, OutputStride::new(output_stride).unwrap()),
+    );
     (store, network)
 }
 
@@ -45,14 +48,14 @@ fn parameter_counts_are_the_published_ones() {
 #[test]
 fn output_shapes() {
     let _guard = tch::no_grad_guard();
-    let own = Arch::ALL.iter().map(|&arch| (arch, arch.output_stride()));
+    let own = Arch::ALL.iter().map(|&arch| (arch, arch.spec().output_stride));
     for (arch, stride) in own.chain([(Arch::ResNet18, 16), (Arch::ResNet18D, 8), (Arch::ResNet50, 8)]) {
         let (_, network) = build_strided(arch, stride);
         for side in [64, 71] {
             let out = network
                 .forward(
                     &Tensor::randn([1, 3, side, side], (Kind::Float, Device::Cpu)),
-                    false,
+                    BatchNormMode::Eval,
                 )
                 .unwrap();
             let expected = OutputStride::new(stride).unwrap().side(side);
@@ -63,6 +66,76 @@ fn output_shapes() {
             );
         }
     }
+}
+
+/// FCN's backbones at 65 pixels: strides (1,2,2,1) and (1,2,1,1) after the stem's 4.
+#[test]
+fn every_stage_has_the_channels_and_the_size_that_it_says() {
+    let _guard = tch::no_grad_guard();
+    let pictures = Tensor::randn([1, 3, 65, 65], (Kind::Float, Device::Cpu));
+    let cases = [
+        (
+            Arch::ResNet18,
+            [1, 2, 2, 1],
+            [1, 1, 1, 2],
+            [4, 8, 16, 16],
+            [17, 9, 5, 5],
+        ),
+        (
+            Arch::ResNet50,
+            [1, 2, 1, 1],
+            [1, 1, 2, 4],
+            [4, 8, 8, 8],
+            [17, 9, 9, 9],
+        ),
+    ];
+    for (arch, strides, dilations, pixels, sides) in cases {
+        let store = Store::new(Device::Cpu, Kind::Float);
+        let network = ResNet::new(
+            &store.root(),
+            ResNetConfig::mmsegmentation(arch, strides, dilations),
+        );
+        assert_eq!(network.strides(), pixels, "{arch}");
+        let stages = network.stages(&pictures, BatchNormMode::Eval).unwrap();
+        for ((map, channels), side) in stages.iter().zip(network.channels()).zip(sides) {
+            assert_eq!(map.size(), [1, channels, side, side], "{arch}");
+        }
+        let last = network.forward(&pictures, BatchNormMode::Eval).unwrap();
+        assert_eq!(stages[3], last, "{arch}");
+    }
+}
+
+/// A dilation shows in how far a picture's pixel reaches: weights of one and a single bright pixel.
+#[test]
+fn the_first_block_of_a_dilated_stage_has_half_of_the_dilation_where_asked_for() {
+    let reach = |contract_dilation: bool, dilate_second: bool| {
+        let store = Store::new(Device::Cpu, Kind::Double);
+        let config = ResNetConfig {
+            arch: Arch::ResNet18,
+            strides: [1, 1, 1, 1],
+            dilations: [1, 1, 1, 4],
+            contract_dilation,
+            dilate_second,
+        };
+        let network = ResNet::new(&store.root(), config);
+        let _guard = tch::no_grad_guard();
+        for entry in store.entries() {
+            if entry.role == Role::Parameter {
+                let value = if entry.name.ends_with("weight") { 1.0 } else { 0.0 };
+                let _ = entry.tensor.shallow_clone().fill_(value);
+            }
+        }
+        let picture = Tensor::zeros([1, 3, 257, 1], (Kind::Double, Device::Cpu));
+        let _ = picture.narrow(2, 128, 1).fill_(1.0);
+        let [_, _, third, fourth] = network.stages(&picture, BatchNormMode::Eval).unwrap();
+        let wide = |map: &Tensor| map.get(0).get(0).gt(0.0).sum(Kind::Int64).int64_value(&[]);
+        wide(&fourth) - wide(&third)
+    };
+    // Twice the sum of the dilations of the last stage's four convolutions.
+    assert_eq!(reach(false, true), 2 * (4 + 4 + 4 + 4));
+    assert_eq!(reach(false, false), 2 * (4 + 1 + 4 + 1));
+    assert_eq!(reach(true, true), 2 * (2 + 2 + 4 + 4));
+    assert_eq!(reach(true, false), 2 * (2 + 1 + 4 + 1));
 }
 
 #[test]

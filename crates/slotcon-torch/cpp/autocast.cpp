@@ -6,8 +6,8 @@ namespace slotcon {
 
 static at::DeviceType device(bool cuda) { return cuda ? at::kCUDA : at::kCPU; }
 
-void autocast_enter(bool cuda, int8_t dtype) {
-  at::autocast::set_autocast_dtype(device(cuda), static_cast<at::ScalarType>(dtype));
+void autocast_enter(bool cuda, bool bfloat16) {
+  at::autocast::set_autocast_dtype(device(cuda), bfloat16 ? at::kBFloat16 : at::kHalf);
   at::autocast::set_autocast_enabled(device(cuda), true);
   at::autocast::increment_nesting();
 }

@@ -1,9 +1,7 @@
 // Automatic mixed precision for any device; tch has it for CUDA only.
 #pragma once
-#include <cstdint>
-
 namespace slotcon {
-// `dtype`: at::ScalarType as tch numbers it. Nested regions are counted by libtorch.
-void autocast_enter(bool cuda, int8_t dtype);
+// In bfloat16 or else float16. Nested regions are counted by libtorch.
+void autocast_enter(bool cuda, bool bfloat16);
 void autocast_exit(bool cuda);
 }  // namespace slotcon

@@ -9,8 +9,6 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
-#include "tensors.h"
-
 namespace slotcon {
 
 namespace {
@@ -81,23 +79,25 @@ at::Tensor GroupState::all_gather(const at::Tensor& tensor, uint8_t traffic) {
   return output;
 }
 
-void Group::all_reduce(std::size_t address, bool max, uint8_t traffic) const {
+void Group::all_reduce(const at::Tensor& tensor, bool max, uint8_t traffic) const {
   c10::NoGradGuard no_grad;
-  state_->all_reduce(tensor(address), max ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM, traffic);
+  // Another handle on the same memory.
+  auto target = tensor;
+  state_->all_reduce(target, max ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM, traffic);
 }
 
-std::size_t Group::all_gather(std::size_t address, uint8_t traffic) const {
+std::unique_ptr<at::Tensor> Group::all_gather(const at::Tensor& tensor, uint8_t traffic) const {
   c10::NoGradGuard no_grad;
-  return hand_over(state_->all_gather(tensor(address), traffic));
+  return hand_over(state_->all_gather(tensor, traffic));
 }
 
-std::size_t Group::sum(std::size_t address, uint8_t traffic) const {
-  return hand_over(Sum::apply(tensor(address), state_, static_cast<int64_t>(traffic)));
+std::unique_ptr<at::Tensor> Group::sum(const at::Tensor& tensor, uint8_t traffic) const {
+  return hand_over(Sum::apply(tensor, state_, static_cast<int64_t>(traffic)));
 }
 
-void Group::broadcast(Addresses addresses) const {
+void Group::broadcast(Tensors tensors) const {
   c10::NoGradGuard no_grad;
-  auto list = tensors(addresses);
+  auto list = to_vector(tensors);
   try {
     c10d::broadcast_coalesced(state_->group, list, BROADCAST_BYTES, 0);
   } catch (...) {

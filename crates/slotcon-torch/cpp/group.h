@@ -9,6 +9,7 @@
 
 #include "rust/cxx.h"
 #include "store.h"
+#include "tensors.h"
 
 namespace slotcon {
 
@@ -37,15 +38,16 @@ class Group {
  public:
   explicit Group(c10::intrusive_ptr<GroupState> state) : state_(std::move(state)) {}
 
-  void all_reduce(std::size_t tensor, bool max, uint8_t traffic) const;
-  std::size_t all_gather(std::size_t tensor, uint8_t traffic) const;
+  void all_reduce(const at::Tensor& tensor, bool max, uint8_t traffic) const;
+  std::unique_ptr<at::Tensor> all_gather(const at::Tensor& tensor, uint8_t traffic) const;
   // Differentiable: the gradient is the sum over ranks of their gradients.
-  std::size_t sum(std::size_t tensor, uint8_t traffic) const;
+  std::unique_ptr<at::Tensor> sum(const at::Tensor& tensor, uint8_t traffic) const;
   // Rank 0's values into every rank's tensors.
-  void broadcast(rust::Slice<const std::size_t> tensors) const;
+  void broadcast(Tensors tensors) const;
   // Training mode over the rows of all ranks.
-  std::size_t batch_norm(std::size_t x, std::size_t weight, std::size_t bias, std::size_t running_mean,
-                         std::size_t running_var, double momentum, double eps) const;
+  std::unique_ptr<at::Tensor> batch_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                         const at::Tensor& running_mean, const at::Tensor& running_var,
+                                         double momentum, double eps) const;
 
   int64_t bytes(uint8_t traffic) const { return state_->bytes.at(traffic).load(); }
   int64_t operations() const { return state_->operations.load(); }

@@ -10,8 +10,6 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "tensors.h"
-
 namespace slotcon {
 
 namespace {
@@ -66,16 +64,14 @@ bool fits(const at::Tensor& x, const at::Tensor& weight) {
 
 }  // namespace
 
-std::size_t linear(std::size_t x_at, std::size_t weight_at, std::size_t bias_at) {
-  const auto &x = tensor(x_at), &weight = tensor(weight_at), &bias = tensor(bias_at);
+std::unique_ptr<at::Tensor> linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   bool matrices = x.dim() == 2 && weight.dim() == 2 && bias.dim() == 1 && weight.size(0) == bias.size(0);
   if (matrices && bias.scalar_type() == at::kFloat && fits(x, weight))
     return hand_over(Linear::apply(x, weight, std::make_optional(bias)));
   return hand_over(at::linear(x, weight, bias));
 }
 
-std::size_t convolve_1x1(std::size_t x_at, std::size_t weight_at) {
-  const auto &x = tensor(x_at), &weight = tensor(weight_at);
+std::unique_ptr<at::Tensor> convolve_1x1(const at::Tensor& x, const at::Tensor& weight) {
   // Where at::conv2d chooses MKL.
   bool slow = at::get_num_threads() == 1 && x.dim() == 4 && x.size(0) < 16;
   if (slow && x.is_contiguous(at::MemoryFormat::ChannelsLast) && fits(x, weight)) {

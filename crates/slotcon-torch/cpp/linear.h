@@ -1,11 +1,11 @@
 // Linear layers and 1x1 convolutions by the fastest matrix product that this libtorch carries.
 #pragma once
-#include <cstddef>
+#include "tensors.h"
 
 namespace slotcon {
 // x [N, input], weight [output, input], bias [output] to [N, output].
-std::size_t linear(std::size_t x, std::size_t weight, std::size_t bias);
+std::unique_ptr<at::Tensor> linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 // x [B, input, h, w], weight [output, input, 1, 1] to [B, output, h, w].
-std::size_t convolve_1x1(std::size_t x, std::size_t weight);
+std::unique_ptr<at::Tensor> convolve_1x1(const at::Tensor& x, const at::Tensor& weight);
 }  // namespace slotcon

@@ -9,21 +9,21 @@
 
 namespace slotcon {
 
-void find_non_finite(Addresses gradients, std::size_t loss, std::size_t found) {
+void find_non_finite(Tensors gradients, const at::Tensor& loss, const at::Tensor& found) {
   c10::NoGradGuard no_grad;
-  auto norms = at::_foreach_norm(tensors(gradients));
+  auto norms = at::_foreach_norm(to_vector(gradients));
   // The sum is finite only if every norm and the loss are.
-  auto sum = at::stack(norms).sum() + tensor(loss).abs();
-  tensor(found).copy_(at::isfinite(sum).logical_not());
+  auto sum = at::stack(norms).sum() + loss.abs();
+  found.copy_(at::isfinite(sum).logical_not());
 }
 
-void optimizer_step(Addresses parameters, Addresses gradients, Addresses momenta, const StepRule& rule,
-                    std::size_t inverse_scale, std::size_t found) {
+void optimizer_step(Tensors parameters, Tensors gradients, Tensors momenta, const StepRule& rule,
+                    const at::Tensor& inverse_scale, const at::Tensor& found) {
   c10::NoGradGuard no_grad;
-  auto p = tensors(parameters);
-  auto g = tensors(gradients);
-  auto m = tensors(momenta);
-  if (rule.scaled) at::_foreach_mul_(g, tensor(inverse_scale));
+  auto p = to_vector(parameters);
+  auto g = to_vector(gradients);
+  auto m = to_vector(momenta);
+  if (rule.scaled) at::_foreach_mul_(g, inverse_scale);
 
   double decay = rule.weight_decay;
   if (rule.lars) {
@@ -48,12 +48,12 @@ void optimizer_step(Addresses parameters, Addresses gradients, Addresses momenta
   }
   // The momentum buffers start at zero, so the first step is like every other.
   at::_fused_sgd_(p, g, m, decay, rule.momentum, rule.lr, /*dampening=*/0, /*nesterov=*/false, /*maximize=*/false,
-                  /*is_first_step=*/false, /*grad_scale=*/{}, tensor(found));
+                  /*is_first_step=*/false, /*grad_scale=*/{}, found);
 }
 
-void lerp(Addresses teacher, Addresses student, double weight) {
+void lerp(Tensors teacher, Tensors student, double weight) {
   c10::NoGradGuard no_grad;
-  at::_foreach_lerp_(tensors(teacher), tensors(student), at::Scalar(weight));
+  at::_foreach_lerp_(to_vector(teacher), to_vector(student), at::Scalar(weight));
 }
 
 }  // namespace slotcon

@@ -6,12 +6,12 @@ namespace slotcon {
 struct StepRule;
 
 // 1 where any gradient or the loss is not finite, else 0: a float scalar on their device, written to `found`.
-void find_non_finite(Addresses gradients, std::size_t loss, std::size_t found);
+void find_non_finite(Tensors gradients, const at::Tensor& loss, const at::Tensor& found);
 
 // Moves parameters and momentum buffers, unless `found` is 1; gradients are multiplied by `inverse_scale` first.
-void optimizer_step(Addresses parameters, Addresses gradients, Addresses momenta, const StepRule& rule,
-                    std::size_t inverse_scale, std::size_t found);
+void optimizer_step(Tensors parameters, Tensors gradients, Tensors momenta, const StepRule& rule,
+                    const at::Tensor& inverse_scale, const at::Tensor& found);
 
 // teacher += (student - teacher) * weight
-void lerp(Addresses teacher, Addresses student, double weight);
+void lerp(Tensors teacher, Tensors student, double weight);
 }  // namespace slotcon

@@ -2,8 +2,6 @@
 
 #include <torch/csrc/distributed/c10d/comm.hpp>
 
-#include "tensors.h"
-
 namespace slotcon {
 
 namespace {
@@ -29,14 +27,14 @@ class Average : public c10d::CppCommHookInterface<c10::intrusive_ptr<GroupState>
 
 }  // namespace
 
-void Reducer::prepare(std::size_t loss) const {
+void Reducer::prepare(const at::Tensor& loss) const {
   // Once, after the first pass: buckets in the order in which gradients came.
   if (inner_->should_rebuild_buckets()) inner_->rebuild_buckets();
-  inner_->prepare_for_backward({tensor(loss)});
+  inner_->prepare_for_backward({loss});
 }
 
-std::unique_ptr<Reducer> new_reducer(const Group& group, Addresses addresses, bool find_unused) {
-  auto parameters = tensors(addresses);
+std::unique_ptr<Reducer> new_reducer(const Group& group, Tensors tensors, bool find_unused) {
+  auto parameters = to_vector(tensors);
   std::vector<bool> dense(parameters.size(), false);
   // The last parameters get their gradients first.
   auto [buckets, limits] = c10d::compute_bucket_assignment_by_size(

@@ -12,12 +12,12 @@ class Reducer {
  public:
   explicit Reducer(std::unique_ptr<c10d::Reducer> inner) : inner_(std::move(inner)) {}
   // To be called between forward and backward; without it the gradients of this backward stay this rank's own.
-  void prepare(std::size_t loss) const;
+  void prepare(const at::Tensor& loss) const;
 
  private:
   std::unique_ptr<c10d::Reducer> inner_;
 };
 
 // `find_unused`: whether a backward pass may leave parameters out.
-std::unique_ptr<Reducer> new_reducer(const Group& group, rust::Slice<const std::size_t> parameters, bool find_unused);
+std::unique_ptr<Reducer> new_reducer(const Group& group, Tensors parameters, bool find_unused);
 }  // namespace slotcon

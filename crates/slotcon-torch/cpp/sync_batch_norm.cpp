@@ -4,7 +4,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "group.h"
-#include "tensors.h"
 
 namespace slotcon {
 
@@ -152,10 +151,10 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
 
 }  // namespace
 
-std::size_t Group::batch_norm(std::size_t x, std::size_t weight, std::size_t bias, std::size_t running_mean,
-                              std::size_t running_var, double momentum, double eps) const {
-  return hand_over(BatchNorm::apply(tensor(x), tensor(weight), tensor(bias), tensor(running_mean), tensor(running_var),
-                                    momentum, eps, state_));
+std::unique_ptr<at::Tensor> Group::batch_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                              const at::Tensor& running_mean, const at::Tensor& running_var,
+                                              double momentum, double eps) const {
+  return hand_over(BatchNorm::apply(x, weight, bias, running_mean, running_var, momentum, eps, state_));
 }
 
 }  // namespace slotcon

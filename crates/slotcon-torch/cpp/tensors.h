@@ -1,27 +1,19 @@
-// Tensors between Rust and C++: addresses of at::Tensor.
+// Tensors between Rust and C++. Rust lends them by reference and receives new ones as unique pointers.
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "rust/cxx.h"
 
 namespace slotcon {
-// The caller keeps them alive.
-using Addresses = rust::Slice<const std::size_t>;
+struct TensorRef;
+using Tensors = rust::Slice<const TensorRef>;
 
-inline at::Tensor& tensor(std::size_t address) { return *reinterpret_cast<at::Tensor*>(address); }
+std::vector<at::Tensor> to_vector(Tensors tensors);
 
-inline std::vector<at::Tensor> tensors(Addresses addresses) {
-  std::vector<at::Tensor> list;
-  list.reserve(addresses.size());
-  for (auto address : addresses) list.push_back(tensor(address));
-  return list;
-}
-
-// A new at::Tensor, which the receiver owns.
-inline std::size_t hand_over(at::Tensor tensor) {
-  return reinterpret_cast<std::size_t>(new at::Tensor(std::move(tensor)));
+inline std::unique_ptr<at::Tensor> hand_over(at::Tensor tensor) {
+  return std::make_unique<at::Tensor>(std::move(tensor));
 }
 }  // namespace slotcon

@@ -26,13 +26,13 @@ std::unique_ptr<Upload> Uploader::start(rust::Slice<const uint8_t> bytes) const 
   return std::make_unique<Upload>(std::move(copy), std::move(event));
 }
 
-void Upload::receive(std::size_t out) const {
+std::unique_ptr<at::Tensor> Upload::receive() const {
   const c10::impl::VirtualGuardImpl impl(tensor_.device().type());
   const auto current = impl.getStream(tensor_.device());
   event_.block(current);
   // Its memory belongs to the other stream: it must not be used again there before this one is done with it.
   tensor_.record_stream(current);
-  *reinterpret_cast<at::Tensor*>(out) = tensor_;
+  return hand_over(tensor_);
 }
 
 namespace {

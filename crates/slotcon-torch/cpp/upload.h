@@ -4,12 +4,11 @@
 #include <cstdint>
 #include <memory>
 
-#include <ATen/core/Tensor.h>
 #include <c10/core/Event.h>
 #include <c10/core/Stream.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
-#include "rust/cxx.h"
+#include "tensors.h"
 
 namespace slotcon {
 
@@ -17,8 +16,8 @@ namespace slotcon {
 class Upload {
  public:
   Upload(at::Tensor tensor, c10::Event event) : tensor_(std::move(tensor)), event_(std::move(event)) {}
-  // Puts the copy into `out` (an at::Tensor); what the current stream does from now on waits for it, the host does not.
-  void receive(std::size_t out) const;
+  // The copy; what the current stream does from now on waits for it, the host does not.
+  std::unique_ptr<at::Tensor> receive() const;
   // The host waits until the bytes have been read.
   void finish() const { event_.synchronize(); }
 
@@ -31,6 +30,7 @@ class Upload {
 class Uploader {
  public:
   explicit Uploader(int8_t index);
+  // The bytes must stay where they are until `finish` has returned.
   std::unique_ptr<Upload> start(rust::Slice<const uint8_t> bytes) const;
 
  private:

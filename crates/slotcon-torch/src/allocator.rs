@@ -1,5 +1,7 @@
 //! The C library's allocator, for programs whose blocks are as large as feature maps.
 
+#![allow(unsafe_code, reason = "calls the C library")]
+
 /// Keeps freed memory in the process instead of handing every large block back to the system and getting it again,
 /// zeroed, page by page, in the next step. To be called once, when the program starts; does nothing where the C library
 /// is not glibc. The user's own `MALLOC_…` settings win.

@@ -1,9 +1,15 @@
 //! C++ exceptions as Rust errors.
 
-/// What libtorch threw.
+/// What libtorch threw, or why it was not asked.
 #[derive(Debug, thiserror::Error)]
 #[error("libtorch: {0}")]
 pub struct Error(String);
+
+impl Error {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
 
 impl From<cxx::Exception> for Error {
     fn from(exception: cxx::Exception) -> Self {

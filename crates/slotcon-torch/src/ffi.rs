@@ -1,10 +1,24 @@
-//! The bridge to the C++ of this crate; C++ exceptions become `Err`, and tensors cross it by their addresses.
+//! The bridge to the C++ of this crate; C++ exceptions become `Err`.
+//!
+//! Tensors are lent as `&AtTensor` ([`at`], [`lend`]) and come back as `UniquePtr<AtTensor>` ([`owned`]), so that a function
+//! of the bridge is safe to call with whatever its types allow, unless it is marked `unsafe`.
 
+#![allow(
+    unsafe_code,
+    reason = "declares C++ functions and converts between two handles of one type"
+)]
+
+use cxx::UniquePtr;
 use tch::Tensor;
 
 #[cxx::bridge(namespace = "slotcon")]
 #[allow(missing_docs)]
 pub(crate) mod bridge {
+    /// A tensor that the caller lends for the call.
+    struct TensorRef<'a> {
+        tensor: &'a AtTensor,
+    }
+
     /// How a gradient becomes a step.
     struct StepRule {
         lars: bool,
@@ -16,29 +30,34 @@ pub(crate) mod bridge {
     }
 
     unsafe extern "C++" {
+        include!("tensors.h");
+        #[namespace = "at"]
+        #[cxx_name = "Tensor"]
+        type AtTensor;
+
         include!("autocast.h");
-        fn autocast_enter(cuda: bool, dtype: i8) -> Result<()>;
+        fn autocast_enter(cuda: bool, bfloat16: bool) -> Result<()>;
         fn autocast_exit(cuda: bool) -> Result<()>;
 
         include!("linear.h");
-        fn linear(x: usize, weight: usize, bias: usize) -> Result<usize>;
-        fn convolve_1x1(x: usize, weight: usize) -> Result<usize>;
+        fn linear(x: &AtTensor, weight: &AtTensor, bias: &AtTensor) -> Result<UniquePtr<AtTensor>>;
+        fn convolve_1x1(x: &AtTensor, weight: &AtTensor) -> Result<UniquePtr<AtTensor>>;
 
         include!("memory.h");
         fn peak_bytes(device: i8) -> Result<i64>;
         fn reset_peak(device: i8) -> Result<()>;
 
         include!("multi_tensor.h");
-        fn find_non_finite(gradients: &[usize], loss: usize, found: usize) -> Result<()>;
+        fn find_non_finite(gradients: &[TensorRef], loss: &AtTensor, found: &AtTensor) -> Result<()>;
         fn optimizer_step(
-            parameters: &[usize],
-            gradients: &[usize],
-            momenta: &[usize],
+            parameters: &[TensorRef],
+            gradients: &[TensorRef],
+            momenta: &[TensorRef],
             rule: &StepRule,
-            inverse_scale: usize,
-            found: usize,
+            inverse_scale: &AtTensor,
+            found: &AtTensor,
         ) -> Result<()>;
-        fn lerp(teacher: &[usize], student: &[usize], weight: f64) -> Result<()>;
+        fn lerp(teacher: &[TensorRef], student: &[TensorRef], weight: f64) -> Result<()>;
 
         include!("store.h");
         type Store;
@@ -66,50 +85,70 @@ pub(crate) mod bridge {
             gpu: i32,
         ) -> Result<SharedPtr<Group>>;
         fn has_nccl() -> bool;
-        fn all_reduce(self: &Group, tensor: usize, max: bool, traffic: u8) -> Result<()>;
-        fn all_gather(self: &Group, tensor: usize, traffic: u8) -> Result<usize>;
-        fn sum(self: &Group, tensor: usize, traffic: u8) -> Result<usize>;
-        fn broadcast(self: &Group, tensors: &[usize]) -> Result<()>;
+        fn all_reduce(self: &Group, tensor: &AtTensor, max: bool, traffic: u8) -> Result<()>;
+        fn all_gather(self: &Group, tensor: &AtTensor, traffic: u8) -> Result<UniquePtr<AtTensor>>;
+        fn sum(self: &Group, tensor: &AtTensor, traffic: u8) -> Result<UniquePtr<AtTensor>>;
+        fn broadcast(self: &Group, tensors: &[TensorRef]) -> Result<()>;
         #[allow(clippy::too_many_arguments)]
         fn batch_norm(
             self: &Group,
-            x: usize,
-            weight: usize,
-            bias: usize,
-            running_mean: usize,
-            running_var: usize,
+            x: &AtTensor,
+            weight: &AtTensor,
+            bias: &AtTensor,
+            running_mean: &AtTensor,
+            running_var: &AtTensor,
             momentum: f64,
             eps: f64,
-        ) -> Result<usize>;
+        ) -> Result<UniquePtr<AtTensor>>;
         fn bytes(self: &Group, traffic: u8) -> i64;
         fn operations(self: &Group) -> i64;
         fn broken(self: &Group) -> bool;
 
         include!("reducer.h");
         type Reducer;
-        fn new_reducer(group: &Group, parameters: &[usize], find_unused: bool) -> Result<UniquePtr<Reducer>>;
-        fn prepare(self: &Reducer, loss: usize) -> Result<()>;
+        fn new_reducer(
+            group: &Group,
+            parameters: &[TensorRef],
+            find_unused: bool,
+        ) -> Result<UniquePtr<Reducer>>;
+        fn prepare(self: &Reducer, loss: &AtTensor) -> Result<()>;
 
         include!("upload.h");
         type Upload;
-        fn receive(self: &Upload, out: usize) -> Result<()>;
+        fn receive(self: &Upload) -> Result<UniquePtr<AtTensor>>;
         fn finish(self: &Upload) -> Result<()>;
         type Uploader;
         fn new_uploader(index: i8) -> Result<UniquePtr<Uploader>>;
-        fn start(self: &Uploader, bytes: &[u8]) -> Result<UniquePtr<Upload>>;
-        fn pin(bytes: &[u8]) -> Result<()>;
-        fn unpin(bytes: &[u8]) -> Result<()>;
+        /// # Safety
+        /// `bytes` must stay valid and unchanged until `finish` of what is returned has come back.
+        unsafe fn start(self: &Uploader, bytes: &[u8]) -> Result<UniquePtr<Upload>>;
+        /// # Safety
+        /// `bytes` must be unpinned before their memory is freed.
+        unsafe fn pin(bytes: &[u8]) -> Result<()>;
+        /// # Safety
+        /// No copy from `bytes` may be under way.
+        unsafe fn unpin(bytes: &[u8]) -> Result<()>;
     }
 }
 
-/// Where C++ finds a tensor; whoever passes it on keeps the tensor alive.
-pub(crate) fn address(tensor: &Tensor) -> usize {
-    tensor.as_ptr() as usize
+pub(crate) use bridge::{AtTensor, TensorRef};
+
+/// libtorch's own handle of a tensor.
+pub(crate) fn at(tensor: &Tensor) -> &AtTensor {
+    // SAFETY: tch's handle is a pointer to an `at::Tensor` that lives as long as `tensor`.
+    unsafe { &*tensor.as_ptr().cast() }
+}
+
+/// The same for a list.
+pub(crate) fn lend<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<TensorRef<'a>> {
+    tensors
+        .into_iter()
+        .map(|tensor| TensorRef { tensor: at(tensor) })
+        .collect()
 }
 
 /// The tensor that C++ handed over.
-#[allow(unsafe_code)]
-pub(crate) fn owned(address: usize) -> Tensor {
-    // SAFETY: `hand_over` made it by `new at::Tensor`, and nobody else has it.
-    unsafe { Tensor::from_ptr(address as *mut _) }
+pub(crate) fn owned(tensor: UniquePtr<AtTensor>) -> Tensor {
+    // SAFETY: tch's handle is a pointer to an `at::Tensor` made by `new`, which it deletes; nobody else has this one.
+    unsafe { Tensor::from_ptr(tensor.into_raw().cast()) }
 }

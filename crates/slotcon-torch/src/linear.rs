@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::error::Error;
-use crate::ffi::{address, bridge, owned};
+use crate::ffi::{at, bridge, owned};
 
 /// `x` `[N, input]` times `weight` `[output, input]` transposed, plus `bias` `[output]`: `[N, output]`, with gradients.
 ///
@@ -13,7 +13,7 @@ use crate::ffi::{address, bridge, owned};
 /// # Errors
 /// Shapes, types or devices that do not fit each other.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor, Error> {
-    Ok(owned(bridge::linear(address(x), address(weight), address(bias))?))
+    Ok(owned(bridge::linear(at(x), at(weight), at(bias))?))
 }
 
 /// A convolution by a kernel of 1x1 without bias: `x` `[B, input, h, w]`, `weight` `[output, input, 1, 1]` to
@@ -25,5 +25,5 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor, Erro
 /// # Errors
 /// Shapes, types or devices that do not fit each other.
 pub fn convolve_1x1(x: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
-    Ok(owned(bridge::convolve_1x1(address(x), address(weight))?))
+    Ok(owned(bridge::convolve_1x1(at(x), at(weight))?))
 }

@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use crate::error::Error;
-use crate::ffi::{address, bridge};
+use crate::ffi::{at, bridge, lend};
 
 /// How gradients become a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,20 +19,12 @@ pub struct Rule {
     pub weight_decay: f64,
 }
 
-fn addresses<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<usize> {
-    tensors.into_iter().map(address).collect()
-}
-
 /// Writes 1 to `found` (a float scalar) if `loss` or any gradient is not finite, else 0.
 ///
 /// # Errors
 /// Tensors on different devices.
 pub fn find_non_finite(gradients: &[Tensor], loss: &Tensor, found: &mut Tensor) -> Result<(), Error> {
-    Ok(bridge::find_non_finite(
-        &addresses(gradients),
-        address(loss),
-        address(found),
-    )?)
+    Ok(bridge::find_non_finite(&lend(gradients), at(loss), at(found))?)
 }
 
 /// One step, in place: momenta = momentum * momenta + update; parameters -= lr * momenta. Gradients are multiplied
@@ -59,12 +51,12 @@ pub fn optimizer_step(
         scaled: inverse_scale.is_some(),
     };
     bridge::optimizer_step(
-        &addresses(parameters),
-        &addresses(gradients),
-        &addresses(momenta),
+        &lend(parameters),
+        &lend(gradients),
+        &lend(momenta),
         &rule,
-        address(inverse_scale.unwrap_or(found)),
-        address(found),
+        at(inverse_scale.unwrap_or(found)),
+        at(found),
     )?;
     Ok(())
 }
@@ -74,5 +66,5 @@ pub fn optimizer_step(
 /// # Errors
 /// Lists that do not fit each other.
 pub fn lerp(targets: &[Tensor], sources: &[Tensor], weight: f64) -> Result<(), Error> {
-    Ok(bridge::lerp(&addresses(targets), &addresses(sources), weight)?)
+    Ok(bridge::lerp(&lend(targets), &lend(sources), weight)?)
 }

@@ -4,9 +4,9 @@
 use std::sync::{Arc, OnceLock};
 
 use slotcon_data::loader::PixelBuffer;
-use slotcon_data::{BadPicture, BufferHook, Dataset, Loader, LoaderConfig, MakeSample};
+use slotcon_data::{BadPicture, BufferBytes, BufferSource, Dataset, Loader, LoaderConfig, MakeSample};
 use slotcon_torch::Stopwatch;
-use slotcon_torch::upload::{Upload, Uploader, pin, unpin};
+use slotcon_torch::upload::{Pinned, Upload, Uploader};
 use tch::{Device, Tensor};
 
 use crate::error::Error;
@@ -50,9 +50,12 @@ impl<M: MakeSample> Feed<M> {
     /// As [`Loader::new`]; a GPU that is not there.
     pub fn new(dataset: Arc<Dataset>, maker: M, config: LoaderConfig, device: Device) -> Result<Self, Error> {
         let pins = device.is_cuda().then(Arc::<Pins>::default);
-        let hook = pins.clone().map(|pins| pins as Arc<dyn BufferHook>);
+        let loader = match &pins {
+            None => Loader::new(dataset, maker, config)?,
+            Some(pins) => Loader::with_buffers(dataset, maker, config, pins.clone())?,
+        };
         Ok(Self {
-            loader: Loader::with_hook(dataset, maker, config, hook)?,
+            loader,
             uploader: Uploader::new(device)?,
             next: None,
             current: None,
@@ -122,15 +125,14 @@ struct Pins {
     failed: OnceLock<String>,
 }
 
-impl BufferHook for Pins {
-    fn allocated(&self, bytes: &mut [u8]) {
-        if let Err(error) = pin(bytes) {
-            let _ = self.failed.set(error.to_string());
+impl BufferSource for Pins {
+    fn allocate(&self, size: usize) -> Box<dyn BufferBytes> {
+        match Pinned::zeroed(size) {
+            Ok(bytes) => Box::new(bytes),
+            Err(error) => {
+                let _ = self.failed.set(error.to_string());
+                Box::new(vec![0; size])
+            }
         }
-    }
-
-    fn freed(&self, bytes: &mut [u8]) {
-        // One that was never pinned has been complained of.
-        let _ = unpin(bytes);
     }
 }

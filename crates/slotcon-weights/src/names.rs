@@ -108,14 +108,14 @@ pub fn arch_of(shapes: &BTreeMap<String, Vec<i64>>) -> Option<Arch> {
         return None;
     };
     Arch::ALL.iter().copied().find(|arch| {
-        let planes = 64 * arch.width();
-        let (groups, of_group) = arch.groups();
-        let middle = planes * of_group / 64 * groups;
-        arch.stages() == stages
-            && arch.block() == block
-            && arch.is_d() == deep
+        let spec = arch.spec();
+        let planes = 64 * spec.width;
+        let middle = planes * spec.group_width / 64 * spec.groups;
+        spec.blocks == stages
+            && spec.block == block
+            && spec.deep == deep
             && stem == planes
-            && (width, per_group) == (middle, middle / groups)
+            && (width, per_group) == (middle, middle / spec.groups)
     })
 }
 

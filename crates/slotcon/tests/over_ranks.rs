@@ -10,7 +10,7 @@ use slotcon::method::{Groups, Mode};
 use slotcon::traffic::StepTraffic;
 use slotcon::{Pretraining, Recipe};
 use slotcon_data::PairInfo;
-use slotcon_nn::{Mlp, MlpConfig, Role, Store};
+use slotcon_nn::{BatchNormMode, Mlp, MlpConfig, Role, Store};
 use slotcon_torch::distributed::{Ranks, Traffic};
 use slotcon_train::feed::DeviceBatch;
 use slotcon_train::task::Position;
@@ -18,7 +18,7 @@ use slotcon_train::{TaskRecipe, TrainingStep};
 use tch::{Device, Kind, Tensor};
 
 const MODE: Mode = Mode {
-    train: true,
+    batch_norm: BatchNormMode::Train,
     half: None,
 };
 
@@ -30,7 +30,6 @@ fn contrast(padded: bool, student: &Groups, teacher: &Groups, ranks: &Ranks) -> 
         input: 6,
         hidden: 10,
         output: 6,
-        conv: false,
     };
     let predictor = Mlp::new(&store.root(), config);
     let form = if padded {

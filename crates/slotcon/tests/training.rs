@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use slotcon::method::group_loss::Temperatures;
 use slotcon::method::slot_loss::{contrast_padded, contrast_selected};
 use slotcon::method::{Groups, Mode, ModelConfig, SlotCon, Step, View};
-use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Role, Store};
+use slotcon_nn::{Arch, BatchNormMode, Mlp, MlpConfig, OutputStride, Role, Store};
 use slotcon_torch::distributed::Ranks;
 use slotcon_train::optim::{Algorithm, Optimizer, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
@@ -252,7 +252,6 @@ fn the_padded_slot_loss_equals_the_selected_one() {
             input: dim,
             hidden: 12,
             output: dim,
-            conv: false,
         };
         let predictor = Mlp::new(&store.root(), config);
         drop(lock);
@@ -266,7 +265,7 @@ fn the_padded_slot_loss_equals_the_selected_one() {
             }
             drop(_guard);
             let mode = Mode {
-                train: true,
+                batch_norm: BatchNormMode::Train,
                 half: None,
             };
             let form = if padded {

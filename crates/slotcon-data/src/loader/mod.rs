@@ -18,7 +18,7 @@ pub use config::LoaderConfig;
 pub use make::MakeSample;
 pub(crate) use pair::Stage;
 pub use pair::{PairInfo, PairMaker, PairScratch, make_pair};
-pub use pool::{BufferHook, PixelBuffer};
+pub use pool::{BufferBytes, BufferSource, PixelBuffer};
 pub use reader::Reader;
 
 use crate::error::{Error, Result};
@@ -50,18 +50,18 @@ impl<M: MakeSample> Loader<M> {
     /// # Errors
     /// When the data set has fewer pictures than a batch over all ranks takes, or a setting cannot work.
     pub fn new(dataset: Arc<Dataset>, maker: M, config: LoaderConfig) -> Result<Self> {
-        Self::with_hook(dataset, maker, config, None)
+        Self::with_buffers(dataset, maker, config, Arc::new(pool::Heap))
     }
 
-    /// The same, with pixel buffers that `hook` is told of.
+    /// The same, with pixel buffers whose memory comes from `source`.
     ///
     /// # Errors
     /// As [`Loader::new`].
-    pub fn with_hook(
+    pub fn with_buffers(
         dataset: Arc<Dataset>,
         maker: M,
         config: LoaderConfig,
-        hook: Option<Arc<dyn BufferHook>>,
+        source: Arc<dyn BufferSource>,
     ) -> Result<Self> {
         let policy = BadPolicy::new(&config)?;
         if config.prefetch == 0 {
@@ -84,7 +84,7 @@ impl<M: MakeSample> Loader<M> {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let shared = Arc::new(Shared::new(dataset, maker, &config, sampler, hook));
+        let shared = Arc::new(Shared::new(dataset, maker, &config, sampler, source));
         let mut loader = Self {
             shared,
             threads: Vec::new(),

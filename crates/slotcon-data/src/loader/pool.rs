@@ -4,11 +4,11 @@ use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes that go back to the loader when they are dropped and are filled again: their address never changes, so that
-/// they can be pinned once.
+/// Bytes that go back to the loader when they are dropped and are filled again.
 #[derive(Debug)]
 pub struct PixelBuffer {
-    bytes: Vec<u8>,
+    /// `None` only while it is dropped.
+    bytes: Option<Box<dyn BufferBytes>>,
     pool: Arc<Pool>,
 }
 
@@ -16,76 +16,75 @@ impl Deref for PixelBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_deref().map_or(&[], |bytes| bytes)
     }
 }
 
 impl DerefMut for PixelBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.bytes.as_deref_mut().map_or(&mut [], |bytes| bytes)
     }
 }
 
 impl Drop for PixelBuffer {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.bytes));
+        if let Some(bytes) = self.bytes.take() {
+            self.pool.give_back(bytes);
+        }
     }
 }
 
-/// Told of every pixel buffer, so that it can be prepared once: CUDA copies from pinned memory without waiting.
-pub trait BufferHook: Debug + Send + Sync {
-    /// A buffer has come into being. Its address stays the same until it is freed.
-    fn allocated(&self, bytes: &mut [u8]);
-    /// A buffer will be gone after this call.
-    fn freed(&self, bytes: &mut [u8]);
+/// Memory of one pixel buffer.
+pub trait BufferBytes: DerefMut<Target = [u8]> + Debug + Send {}
+
+impl<T: DerefMut<Target = [u8]> + Debug + Send> BufferBytes for T {}
+
+/// Makes the memory of pixel buffers, each of which is used over and over: CUDA copies from pinned memory without waiting.
+pub trait BufferSource: Debug + Send + Sync {
+    /// A new buffer of `size` bytes.
+    fn allocate(&self, size: usize) -> Box<dyn BufferBytes>;
+}
+
+/// Ordinary memory.
+#[derive(Debug)]
+pub(super) struct Heap;
+
+impl BufferSource for Heap {
+    fn allocate(&self, size: usize) -> Box<dyn BufferBytes> {
+        Box::new(vec![0; size])
+    }
 }
 
 /// Buffers of one size that wait for their next use.
 #[derive(Debug)]
 pub(super) struct Pool {
     size: usize,
-    free: Mutex<Vec<Vec<u8>>>,
-    hook: Option<Arc<dyn BufferHook>>,
+    free: Mutex<Vec<Box<dyn BufferBytes>>>,
+    source: Arc<dyn BufferSource>,
 }
 
 impl Pool {
-    pub(super) fn new(size: usize, hook: Option<Arc<dyn BufferHook>>) -> Self {
+    pub(super) fn new(size: usize, source: Arc<dyn BufferSource>) -> Self {
         Self {
             size,
             free: Mutex::new(Vec::new()),
-            hook,
+            source,
         }
     }
 
     /// A buffer with whatever it held before.
     pub(super) fn take(self: &Arc<Self>) -> PixelBuffer {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let bytes = free.unwrap_or_else(|| {
-            let mut bytes = vec![0; self.size];
-            if let Some(hook) = &self.hook {
-                hook.allocated(&mut bytes);
-            }
-            bytes
-        });
         PixelBuffer {
-            bytes,
+            bytes: Some(free.unwrap_or_else(|| self.source.allocate(self.size))),
             pool: Arc::clone(self),
         }
     }
 
-    fn give_back(&self, bytes: Vec<u8>) {
+    fn give_back(&self, bytes: Box<dyn BufferBytes>) {
         self.free
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(bytes);
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        let Some(hook) = &self.hook else { return };
-        for bytes in self.free.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            hook.freed(bytes);
-        }
     }
 }

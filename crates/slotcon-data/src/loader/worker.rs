@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::batch::{BadPicture, Batch};
 use super::config::LoaderConfig;
 use super::make::{Made, MakeSample, Maker};
-use super::pool::{BufferHook, PixelBuffer, Pool};
+use super::pool::{BufferSource, PixelBuffer, Pool};
 use super::reader::Reader;
 use crate::error::{Error, Result};
 use crate::sampler::Sampler;
@@ -110,10 +110,15 @@ impl<M: MakeSample> Shared<M> {
         maker: M,
         config: &LoaderConfig,
         sampler: Sampler,
-        hook: Option<Arc<dyn BufferHook>>,
+        source: Arc<dyn BufferSource>,
     ) -> Self {
         let pools = maker.sample_bytes().into_iter();
-        let pools = pools.map(|bytes| (Arc::new(Pool::new(config.batch * bytes, hook.clone())), bytes));
+        let pools = pools.map(|bytes| {
+            (
+                Arc::new(Pool::new(config.batch * bytes, Arc::clone(&source))),
+                bytes,
+            )
+        });
         let pools = pools.collect();
         let state = State {
             sampler,

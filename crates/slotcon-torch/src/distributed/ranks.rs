@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use super::store::{Store, millis};
 use super::traffic::Traffic;
 use crate::error::Error;
-use crate::ffi::{address, bridge, owned};
+use crate::ffi::{at, bridge, lend, owned};
 
 /// How to join the other ranks.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl Ranks {
     pub fn sum(&self, x: &Tensor, traffic: Traffic) -> Result<Tensor, Error> {
         match &self.0 {
             None => Ok(x.shallow_clone()),
-            Some(m) => Ok(owned(m.group.sum(address(x), traffic as u8)?)),
+            Some(m) => Ok(owned(m.group.sum(at(x), traffic as u8)?)),
         }
     }
 
@@ -131,7 +131,7 @@ impl Ranks {
     /// As [`Ranks::sum`].
     pub fn max_(&self, x: &mut Tensor, traffic: Traffic) -> Result<(), Error> {
         if let Some(m) = &self.0 {
-            m.group.all_reduce(address(x), true, traffic as u8)?;
+            m.group.all_reduce(at(x), true, traffic as u8)?;
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Ranks {
     ) -> Result<[i64; N], Error> {
         let Some(m) = &self.0 else { return Ok(numbers) };
         let sums = Tensor::from_slice(&numbers);
-        m.group.all_reduce(address(&sums), false, traffic as u8)?;
+        m.group.all_reduce(at(&sums), false, traffic as u8)?;
         let mut result = numbers;
         sums.copy_data(&mut result, N);
         Ok(result)
@@ -164,14 +164,14 @@ impl Ranks {
         };
         let rows = x.size()[0];
         let own = Tensor::from_slice(&[rows]);
-        let counts = owned(m.group.all_gather(address(&own), traffic as u8)?);
-        let counts = Vec::<i64>::try_from(counts.view([-1])).unwrap_or_default();
+        let counts = owned(m.group.all_gather(at(&own), traffic as u8)?);
+        let counts = Vec::<i64>::try_from(counts.view([-1]))?;
         let most = counts.iter().copied().max().unwrap_or_default();
         let mut shape = x.size();
         shape[0] = most;
         let padded = Tensor::zeros(&shape, (x.kind(), x.device()));
         padded.narrow(0, 0, rows).copy_(&x.detach());
-        let all = owned(m.group.all_gather(address(&padded), traffic as u8)?);
+        let all = owned(m.group.all_gather(at(&padded), traffic as u8)?);
         let parts: Vec<Tensor> = counts
             .iter()
             .enumerate()
@@ -188,7 +188,7 @@ impl Ranks {
     pub fn gather_equal(&self, x: &Tensor, traffic: Traffic) -> Result<Tensor, Error> {
         match &self.0 {
             None => Ok(x.shallow_clone()),
-            Some(m) => Ok(owned(m.group.all_gather(address(&x.detach()), traffic as u8)?).flatten(0, 1)),
+            Some(m) => Ok(owned(m.group.all_gather(at(&x.detach()), traffic as u8)?).flatten(0, 1)),
         }
     }
 
@@ -210,8 +210,7 @@ impl Ranks {
                 .collect();
             let packed: Vec<Tensor> = of_kind.iter().map(|t| t.detach().contiguous()).collect();
             // A GPU's group has no CPU counters in it: each device has its own backend.
-            m.group
-                .broadcast(&packed.iter().map(address).collect::<Vec<_>>())?;
+            m.group.broadcast(&lend(&packed))?;
             for (tensor, packed) in of_kind.iter().zip(&packed) {
                 tensor.shallow_clone().copy_(packed);
             }
@@ -235,11 +234,11 @@ impl Ranks {
     ) -> Option<Result<Tensor, Error>> {
         let m = self.0.as_ref()?;
         let y = m.group.batch_norm(
-            address(x),
-            address(weight),
-            address(bias),
-            address(running_mean),
-            address(running_var),
+            at(x),
+            at(weight),
+            at(bias),
+            at(running_mean),
+            at(running_var),
             momentum,
             eps,
         );

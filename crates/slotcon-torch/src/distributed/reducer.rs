@@ -8,7 +8,7 @@ use tch::Tensor;
 
 use super::ranks::Ranks;
 use crate::error::Error;
-use crate::ffi::{address, bridge};
+use crate::ffi::{at, bridge, lend};
 
 /// Averages the gradients of a fixed list of parameters. Does nothing where there is one rank.
 pub struct Reducer(Option<UniquePtr<bridge::Reducer>>);
@@ -33,8 +33,7 @@ impl Reducer {
         let Some(group) = ranks.group() else {
             return Ok(Self(None));
         };
-        let addresses: Vec<usize> = parameters.iter().map(address).collect();
-        let reducer = bridge::new_reducer(group, &addresses, find_unused)?;
+        let reducer = bridge::new_reducer(group, &lend(parameters), find_unused)?;
         Ok(Self(Some(reducer)))
     }
 
@@ -45,7 +44,7 @@ impl Reducer {
     /// A rank that is gone or late, or what libtorch refuses.
     pub fn backward(&self, loss: &Tensor, average: bool) -> Result<(), Error> {
         if let (Some(reducer), true) = (&self.0, average) {
-            reducer.prepare(address(loss))?;
+            reducer.prepare(at(loss))?;
         }
         loss.f_backward()?;
         Ok(())

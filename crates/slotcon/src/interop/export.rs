@@ -169,7 +169,7 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, InteropError> {
     };
     let mut notes = Vec::new();
     match format {
-        Format::Torchvision if arch.is_d() => {
+        Format::Torchvision if arch.spec().deep => {
             return refused("its ResNets have no deep stem; timm has (--format timm)");
         }
         Format::Torchvision | Format::Timm if arch == Arch::ResNet50W2x => {
@@ -182,7 +182,7 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, InteropError> {
             let note = "no function has this name: build a ResNet of bottlenecks [3, 8, 36, 3], 32 groups of width 8";
             notes.push(note.into());
         }
-        Format::Detectron2 | Format::Mmsegmentation if arch.is_d() => notes.push(format!(
+        Format::Detectron2 | Format::Mmsegmentation if arch.spec().deep => notes.push(format!(
             "{}'s own ResNets have no deep stem of this kind: the names follow the official converter's rule, but only a \
              backbone written for them takes them",
             format.name()

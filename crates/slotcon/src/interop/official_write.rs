@@ -32,7 +32,7 @@ pub(super) fn checkpoint(
     if recipe.run.epochs.fract() != 0.0 || recipe.optim.warmup_epochs.fract() != 0.0 {
         notes.push("epochs with fractions are rounded: the official code has whole ones".into());
     }
-    let (own, given) = (recipe.arch()?.output_stride(), recipe.model.output_stride);
+    let (own, given) = (recipe.arch()?.spec().output_stride, recipe.model.output_stride);
     if given != 0 && given != own {
         notes.push(format!(
             "the run has output stride {given}, the official {} has {own}: the weights fit, its grid is another",

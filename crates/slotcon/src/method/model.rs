@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use slotcon_nn::{Arch, Mlp, MlpConfig, OutputStride, Path, ResNet, Role, Store};
+use slotcon_nn::{
+    Arch, BatchNormMode, Mlp, MlpConfig, OutputStride, Path, ResNet, ResNetConfig, Role, Store,
+};
 use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
@@ -108,8 +110,9 @@ impl SlotCon {
         } = config;
         let center = root.buffer("center", &[1, prototypes], 0.0);
         // The official order of the state dict: encoders, projectors, groupings, each student before teacher.
+        let resnet = ResNetConfig::with_output_stride(arch, output_stride);
         let backbones = [(&root, "encoder_q"), (&frozen, "encoder_k")]
-            .map(|(path, name): (&Path, _)| ResNet::new(&path.sub(name), arch, output_stride));
+            .map(|(path, name): (&Path, _)| ResNet::new(&path.sub(name), resnet));
         let projectors = [(&root, "projector_q"), (&frozen, "projector_k")]
             .map(|(path, name)| projector(&path.sub(name), arch, dim_hidden, dim_out));
         // The assignment's temperature is τ_t in the student as well.
@@ -119,7 +122,6 @@ impl SlotCon {
             input: dim_out,
             hidden: dim_hidden,
             output: dim_out,
-            conv: false,
         };
         let predictor = Mlp::new(&root.sub("predictor_slot"), predictor);
 
@@ -186,7 +188,10 @@ impl SlotCon {
     /// Whatever libtorch throws.
     pub fn forward(&mut self, views: &[View; 2], half: Option<Kind>) -> Result<Step, slotcon_torch::Error> {
         let [a, b] = views;
-        let mode = Mode { train: true, half };
+        let mode = Mode {
+            batch_norm: BatchNormMode::Train,
+            half,
+        };
         let stopwatch = Rc::clone(&self.stopwatch);
         // The teacher first: what it needs on its way is free again when the student begins to keep its graph.
         let teacher = {

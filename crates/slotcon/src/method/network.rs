@@ -1,6 +1,6 @@
 //! What student and teacher both are: backbone f, projector g and grouping.
 
-use slotcon_nn::{Arch, Mlp, MlpConfig, Path, ResNet};
+use slotcon_nn::{Arch, Backbone, BatchNormMode, Mlp, MlpConfig, Path, ResNet};
 use slotcon_torch::Stopwatch;
 use tch::{Device, Kind, Tensor};
 
@@ -16,13 +16,12 @@ pub struct Network {
 
 /// The projector of `arch`: `hidden` features twice, `output` at the end.
 pub(super) fn projector(path: &Path, arch: Arch, hidden: i64, output: i64) -> Mlp {
-    Mlp::new(
+    Mlp::pointwise(
         path,
         MlpConfig {
             input: arch.channels(),
             hidden,
             output,
-            conv: true,
         },
     )
 }
@@ -33,8 +32,8 @@ const PARTS: [&str; 3] = ["backbone", "heads", "grouping"];
 /// How a forward pass is run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Mode {
-    /// Whether batch norm uses (and remembers) the batch's own statistics.
-    pub train: bool,
+    /// Whose statistics batch norm uses.
+    pub batch_norm: BatchNormMode,
     /// Number format of convolutions and matrix products; `None`: that of the weights.
     pub half: Option<Kind>,
 }
@@ -61,7 +60,9 @@ impl Network {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn backbone(&self, pictures: &Tensor, mode: Mode) -> Result<Tensor, slotcon_torch::Error> {
-        mode.run(pictures.device(), || self.backbone.forward(pictures, mode.train))
+        mode.run(pictures.device(), || {
+            self.backbone.forward(pictures, mode.batch_norm)
+        })
     }
 
     /// Groups of normalised pictures `[B, 3, H, W]`: dense features in the mode's number format, everything after them
@@ -87,14 +88,14 @@ impl Network {
         let features = mode.run(views[0].device(), || {
             let mut rows = Vec::with_capacity(VIEWS);
             for (pictures, shape) in views.iter().zip(&mut shapes) {
-                let map = stopwatch.time(parts[0], || self.backbone.forward(pictures, mode.train))?;
+                let map = stopwatch.time(parts[0], || self.backbone.forward(pictures, mode.batch_norm))?;
                 let (batch, channels, h, w) = map.size4().unwrap_or_default();
                 *shape = (batch, h, w);
                 rows.push(map.permute([0, 2, 3, 1]).reshape([-1, channels]));
             }
             stopwatch.time(parts[1], || {
                 self.projector
-                    .forward(&Tensor::cat(&rows, 0), &counts(&shapes), mode.train)
+                    .forward(&Tensor::cat(&rows, 0), &counts(&shapes), mode.batch_norm)
             })
         })?;
         let mut features = features.split_with_sizes(counts(&shapes), 0).into_iter();

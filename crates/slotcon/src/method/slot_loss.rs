@@ -1,7 +1,7 @@
 //! Slot loss (equation 4): a slot of one view should find the teacher's same slot of the other view among all
 //! teacher slots of the batch, over all ranks.
 
-use slotcon_nn::Mlp;
+use slotcon_nn::{BatchNormMode, Mlp};
 use slotcon_torch::Error;
 use slotcon_torch::distributed::{Ranks, Traffic};
 use tch::{Kind, Reduction, Tensor};
@@ -60,7 +60,7 @@ pub fn contrast_selected(
     let q = student.slots.reshape([-1, dim]).index_select(0, &positives);
     let k = normalize(&teacher.slots.detach().reshape([-1, dim]).index_select(0, &keys));
     let (k, first) = ranks.gather_rows(&k, Traffic::Slots)?;
-    let predicted = mode.run(q.device(), || predictor.forward(&q, &[own], true))?;
+    let predicted = mode.run(q.device(), || predictor.forward(&q, &[own], BatchNormMode::Train))?;
     let logits = normalize(&predicted).matmul(&k.tr()) / TEMPERATURE;
     let column = counts_k.cumsum(0, Kind::Int64) - 1 + first;
     let labels = column.index_select(0, &positives);

@@ -23,7 +23,7 @@ impl Recipe {
     /// # Errors
     /// A stride that no backbone can have.
     pub fn output_stride(&self) -> Result<OutputStride, RecipeError> {
-        let own = self.arch()?.output_stride();
+        let own = self.arch()?.spec().output_stride;
         let given = self.model.output_stride;
         let pixels = if given == 0 { own } else { given };
         OutputStride::new(pixels).ok_or_else(|| {

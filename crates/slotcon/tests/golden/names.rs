@@ -31,7 +31,7 @@ fn check(path: &Path) -> Result<(), Failed> {
     );
     let config = ModelConfig {
         arch,
-        output_stride: OutputStride::new(arch.output_stride()).unwrap(),
+        output_stride: OutputStride::new(arch.spec().output_stride).unwrap(),
         dim_hidden: shape_of("projector_q.mlp.0.bias")[0],
         dim_out,
         prototypes,

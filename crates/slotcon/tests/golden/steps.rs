@@ -249,7 +249,7 @@ fn check(case: &Case, path: &Path, kind: Kind, ranks: &Ranks) -> Result<(), Fail
     let arch: Arch = case.arch.parse()?;
     let config = ModelConfig {
         arch,
-        output_stride: OutputStride::new(arch.output_stride()).unwrap(),
+        output_stride: OutputStride::new(arch.spec().output_stride).unwrap(),
         dim_hidden: case.dim_hidden,
         dim_out: case.dim_out,
         prototypes: case.num_prototypes,

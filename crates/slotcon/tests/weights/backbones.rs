@@ -62,7 +62,7 @@ fn there_and_back(arch: Arch) {
             "tv.pth",
             Branch::Teacher,
             &teacher,
-            !arch.is_d() && !wide,
+            !arch.spec().deep && !wide,
         ),
         (Format::Timm, "timm.safetensors", Branch::Student, &student, !wide),
         (Format::Mmsegmentation, "mm.pth", Branch::Student, &student, true),

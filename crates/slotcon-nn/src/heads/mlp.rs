@@ -3,10 +3,10 @@
 use slotcon_torch::Error;
 use tch::Tensor;
 
-use crate::layers::{BatchNorm, Linear};
+use crate::layers::{BatchNorm, BatchNormMode, Linear};
 use crate::store::Path;
 
-/// Shape of a head.
+/// Widths of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MlpConfig {
     /// Input features.
@@ -15,8 +15,6 @@ pub struct MlpConfig {
     pub hidden: i64,
     /// Output features.
     pub output: i64,
-    /// Whether the official weights are 1x1 convolutions (`[out, in, 1, 1]`): the projector.
-    pub conv: bool,
 }
 
 /// Linear, batch norm, GELU, twice; then linear. On positions it is the official chain of 1x1 convolutions,
@@ -28,20 +26,33 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Builds `mlp.0` … `mlp.6` below `path`.
+    /// Builds `mlp.0` … `mlp.6` below `path`, weights as `[output, input]` (the slot predictor).
     pub fn new(path: &Path, config: MlpConfig) -> Self {
+        Self::built(path, config, |path, input, output| {
+            Linear::new(path, input, output, Linear::HEAD)
+        })
+    }
+
+    /// The same with weights as those of 1x1 convolutions, `[output, input, 1, 1]` (the projector).
+    pub fn pointwise(path: &Path, config: MlpConfig) -> Self {
+        Self::built(path, config, |path, input, output| {
+            Linear::pointwise(path, input, output, Linear::HEAD)
+        })
+    }
+
+    fn built(path: &Path, config: MlpConfig, linear: impl Fn(&Path, i64, i64) -> Linear) -> Self {
         let MlpConfig {
             input,
             hidden,
             output,
-            conv,
         } = config;
         let mlp = path.sub("mlp");
-        let first = Linear::new(&mlp.sub(0), input, hidden, conv);
+        // In the order of the official state dict.
+        let first = linear(&mlp.sub(0), input, hidden);
         let first_norm = BatchNorm::new(&mlp.sub(1), hidden);
-        let second = Linear::new(&mlp.sub(3), hidden, hidden, conv);
+        let second = linear(&mlp.sub(3), hidden, hidden);
         let second_norm = BatchNorm::new(&mlp.sub(4), hidden);
-        let third = Linear::new(&mlp.sub(6), hidden, output, conv);
+        let third = linear(&mlp.sub(6), hidden, output);
         Self {
             linear: [first, second, third],
             norm: [first_norm, second_norm],
@@ -54,12 +65,12 @@ impl Mlp {
     ///
     /// # Errors
     /// Another number of features or rows, a rank that is gone.
-    pub fn forward(&self, x: &Tensor, views: &[i64], train: bool) -> Result<Tensor, Error> {
+    pub fn forward(&self, x: &Tensor, views: &[i64], mode: BatchNormMode) -> Result<Tensor, Error> {
         self.chain(x, |norm, x| match views {
-            [_] => norm.forward(x, train),
+            [_] => norm.forward(x, mode),
             _ => {
                 let parts = x.f_split_with_sizes(views, 0)?;
-                let parts: Result<Vec<_>, _> = parts.iter().map(|x| norm.forward(x, train)).collect();
+                let parts: Result<Vec<_>, _> = parts.iter().map(|x| norm.forward(x, mode)).collect();
                 Ok(Tensor::cat(&parts?, 0))
             }
         })

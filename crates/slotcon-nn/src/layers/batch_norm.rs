@@ -1,72 +1,22 @@
-//! Convolution, batch normalisation and linear layers over tensors that a [`crate::Store`] holds.
+//! Batch normalisation.
 
 use slotcon_torch::Error;
 use slotcon_torch::distributed::{Ranks, Traffic};
 use tch::{Kind, Tensor};
 
-use crate::store::{Init, Path};
+use crate::init::Init;
+use crate::store::Path;
 
-/// Geometry of a square 2-d convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConvConfig {
-    /// Side of the kernel.
-    pub kernel: i64,
-    /// Step between outputs.
-    pub stride: i64,
-    /// Distance between the kernel's taps.
-    pub dilation: i64,
-    /// Number of channel groups.
-    pub groups: i64,
-}
-
-impl Default for ConvConfig {
-    fn default() -> Self {
-        Self {
-            kernel: 1,
-            stride: 1,
-            dilation: 1,
-            groups: 1,
-        }
-    }
-}
-
-/// A convolution without bias, padded so that stride 1 keeps the size.
-#[derive(Debug)]
-pub struct Conv2d {
-    weight: Tensor,
-    config: ConvConfig,
-}
-
-impl Conv2d {
-    /// `weight [output, input/groups, k, k]`, He fan-out normal as upstream: std² = 2 / (k² output).
-    pub fn new(path: &Path, input: i64, output: i64, config: ConvConfig) -> Self {
-        let k = config.kernel;
-        let std = (2.0 / (k * k * output) as f64).sqrt();
-        let weight = path.parameter(
-            "weight",
-            &[output, input / config.groups, k, k],
-            Init::Normal(std),
-        );
-        Self { weight, config }
-    }
-
-    /// `[B, input, h, w]` to `[B, output, h/stride, w/stride]`.
-    ///
-    /// # Errors
-    /// Another number of input channels.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
-        let ConvConfig {
-            kernel,
-            stride,
-            dilation,
-            groups,
-        } = self.config;
-        if (kernel, stride, groups) == (1, 1, 1) {
-            return slotcon_torch::convolve_1x1(x, &self.weight);
-        }
-        let padding = (kernel - 1) / 2 * dilation;
-        Ok(x.f_conv2d(&self.weight, None::<Tensor>, stride, padding, dilation, groups)?)
-    }
+/// Whose statistics batch normalisation uses, and what learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BatchNormMode {
+    /// The batch's own, over all ranks; they also move the running ones.
+    Train,
+    /// The running ones, which stay as they are.
+    #[default]
+    Eval,
+    /// The running ones, and no gradient reaches weight and bias either: a constant scale and shift per channel.
+    Frozen,
 }
 
 /// Batch normalisation with running statistics (momentum 0.1, eps 1e-5), over positions and the pictures of all ranks.
@@ -102,14 +52,14 @@ impl BatchNorm {
         }
     }
 
-    /// `[B, C, h, w]` or `[N, C]`, normalised per channel: in training by the batch's own statistics (over all ranks),
-    /// which also move the running ones; otherwise by the running ones.
+    /// `[B, C, h, w]` or `[N, C]`, normalised per channel by the statistics that `mode` says.
     ///
     /// # Errors
-    /// A rank that is gone.
-    pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor, Error> {
+    /// Another number of channels, a rank that is gone.
+    pub fn forward(&self, x: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
         let scale = [&self.weight, &self.bias];
         let running = [&self.running_mean, &self.running_var];
+        let train = mode == BatchNormMode::Train;
         if train {
             let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
             let over_ranks = self
@@ -119,22 +69,24 @@ impl BatchNorm {
                 return y;
             }
         }
-        let ([weight, bias], [mean, var]) = (scale, running);
-        let y = x.batch_norm(
-            Some(weight),
-            Some(bias),
+        let [weight, bias] = if mode == BatchNormMode::Frozen {
+            scale.map(Tensor::detach)
+        } else {
+            scale.map(Tensor::shallow_clone)
+        };
+        let [mean, var] = running;
+        Ok(x.f_batch_norm(
+            Some(&weight),
+            Some(&bias),
             Some(mean),
             Some(var),
             train,
             Self::MOMENTUM,
             Self::EPS,
             true,
-        );
-        Ok(y)
+        )?)
     }
-}
 
-impl BatchNorm {
     /// Training mode over the rows of `x` `[N, C]` that `weights` `[N]` (1 or 0) selects, without a shape that depends on
     /// how many they are, so that nothing waits for the device. Rows not selected hold nothing of use.
     ///
@@ -174,38 +126,5 @@ impl BatchNorm {
             .lerp_tensor_(&unbiased.detach(), &share);
         drop(_guard);
         Ok(centred / (var + Self::EPS).sqrt() * &self.weight + &self.bias)
-    }
-}
-
-/// A linear layer with bias. Its weight may carry trailing dimensions of size one, so that PyTorch's 1x1
-/// convolutions are the same matrix product under their own name and shape.
-#[derive(Debug)]
-pub struct Linear {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Linear {
-    /// `weight [output, input]` (`[output, input, 1, 1]` with `conv`), normal with std 0.02; zero bias.
-    ///
-    /// Upstream truncates the normal at ±2, a hundred standard deviations: the same distribution.
-    pub fn new(path: &Path, input: i64, output: i64, conv: bool) -> Self {
-        let shape: &[i64] = if conv {
-            &[output, input, 1, 1]
-        } else {
-            &[output, input]
-        };
-        Self {
-            weight: path.parameter("weight", shape, Init::Normal(0.02)),
-            bias: path.parameter("bias", &[output], Init::Constant(0.0)),
-        }
-    }
-
-    /// `[N, input]` to `[N, output]`.
-    ///
-    /// # Errors
-    /// Another number of input features.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
-        slotcon_torch::linear(x, &self.weight.flatten(1, -1), &self.bias)
     }
 }

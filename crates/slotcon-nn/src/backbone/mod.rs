@@ -1,0 +1,38 @@
+//! Backbones: networks from pictures to feature maps.
+
+mod arch;
+mod resnet;
+
+use std::fmt::Debug;
+
+use slotcon_torch::Error;
+use tch::Tensor;
+
+use crate::layers::BatchNormMode;
+
+pub use arch::{Arch, Block, OutputStride, ResNetSpec};
+pub use resnet::{ResNet, ResNetConfig};
+
+/// A network from pictures to feature maps of four stages.
+pub trait Backbone: Debug {
+    /// Channels of each stage's map.
+    fn channels(&self) -> [i64; 4];
+
+    /// Pixels of the picture per position of each stage's map.
+    fn strides(&self) -> [i64; 4];
+
+    /// Normalised pictures `[B, 3, H, W]` to the map of each stage, `[B, channels, ceil(H/stride), ceil(W/stride)]`.
+    ///
+    /// # Errors
+    /// Pictures of another shape, a rank that is gone.
+    fn stages(&self, pictures: &Tensor, mode: BatchNormMode) -> Result<[Tensor; 4], Error>;
+
+    /// The last stage's map alone.
+    ///
+    /// # Errors
+    /// As [`Backbone::stages`].
+    fn forward(&self, pictures: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
+        let [.., last] = self.stages(pictures, mode)?;
+        Ok(last)
+    }
+}

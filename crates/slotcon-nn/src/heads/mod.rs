@@ -1,0 +1,5 @@
+//! What stands on a backbone, one head a file.
+
+mod mlp;
+
+pub use mlp::{Mlp, MlpConfig};
