@@ -4,14 +4,17 @@ mod label_map;
 mod layout;
 mod pair;
 mod published;
+mod table;
 
 use std::path::Path;
 
 use serde::Deserialize;
 
+pub(crate) use label_map::decode_label_map;
 pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
 pub use pair::{NameList, Pair, pairs};
+pub use table::ClassTable;
 
 use crate::error::Error;
 
