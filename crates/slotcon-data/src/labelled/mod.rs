@@ -1,5 +1,6 @@
 //! Pictures with label maps, in the layouts in which people keep them.
 
+mod check;
 mod label_map;
 mod layout;
 mod pair;
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use check::{LabelSummary, check_labels};
 pub(crate) use label_map::decode_label_map;
 pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
