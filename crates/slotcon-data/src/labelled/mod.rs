@@ -5,6 +5,7 @@ mod label_map;
 mod layout;
 mod pair;
 mod published;
+mod splits;
 mod table;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ pub(crate) use label_map::decode_label_map;
 pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
 pub use pair::{NameList, Pair, pairs};
+pub use splits::Splits;
 pub use table::ClassTable;
 
 use crate::error::Error;
