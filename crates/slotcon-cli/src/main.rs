@@ -13,6 +13,7 @@ mod pretrain;
 mod progress_bar;
 mod ranks;
 mod report;
+mod run_arguments;
 mod segment;
 mod slots;
 
