@@ -86,7 +86,7 @@ impl<M: MakeSample> Loader<M> {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let shared = Arc::new(Shared::new(dataset, maker, &config, sampler, source));
+        let shared = Arc::new(Shared::new(dataset, maker, &config, sampler, &source));
         let mut loader = Self {
             shared,
             threads: Vec::new(),
