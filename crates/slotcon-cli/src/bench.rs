@@ -13,6 +13,8 @@ use slotcon_train::bench::{Source, bench_step};
 use slotcon_train::task::Share;
 use slotcon_train::{TaskRecipe, device};
 
+use crate::arguments::{DeviceArg, JsonArg};
+
 /// Measure the speed of this machine.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -44,9 +46,8 @@ struct DataArgs {
     /// How long to measure.
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     seconds: f64,
-    /// One JSON object as the last line of standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArg,
 }
 
 /// A whole training step: both views, student and teacher, losses, backward, optimizer, teacher update.
@@ -61,9 +62,8 @@ struct StepArgs {
     /// f32, bf16 or f16
     #[arg(long, value_name = "PRECISION", default_value = "f32")]
     precision: String,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArg,
     /// Feed it from these pictures; without, the same random pictures are used again and again.
     #[arg(long, value_name = "DIR")]
     data: Vec<PathBuf>,
@@ -73,9 +73,8 @@ struct StepArgs {
     /// Steps that are.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// One JSON object as the last line of standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArg,
 }
 
 /// Runs the subcommand.
@@ -117,7 +116,7 @@ fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
         report.decode_only_pictures_per_second,
         report.peak_mb
     );
-    if args.json {
+    if args.output.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         eprintln!("{}", serde_json::to_string_pretty(&report.stages_us)?);
@@ -129,7 +128,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let mut settings = args.set.clone();
     settings.push(format!("run.precision={}", args.precision));
     let recipe = Recipe::load(&args.recipe, &settings)?;
-    let device = device::parse(&args.device)?;
+    let device = device::parse(&args.device.asked)?;
     let data = match &args.data[..] {
         [] => None,
         roots => Some(Arc::new(Dataset::open(roots, recipe.data.layout)?)),
@@ -151,7 +150,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     for (name, seconds) in &times.parts_s {
         eprintln!("  {name:<16} {seconds:.4} s");
     }
-    if args.json {
+    if args.output.json {
         println!("{}", serde_json::to_string(&times)?);
     }
     Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ use slotcon_eval::{Segmenter, TestSet};
 use slotcon_metrics::Matching;
 use slotcon_train::{Options, Start, Stop, TaskRecipe, device, train};
 
+use crate::arguments::{DeviceArg, JsonArg};
 use crate::display;
 use crate::evaluate::{as_json, baselines, table};
 use crate::report;
@@ -32,12 +33,10 @@ pub struct Args {
     /// Seed of scenes and training.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
-    /// One JSON object as the last line of standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    device: DeviceArg,
+    #[command(flatten)]
+    output: JsonArg,
 }
 
 const STEPS: u64 = 240;
@@ -86,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let options = Options {
         start: Start::Overwrite,
-        device: args.device.clone(),
+        device: args.device.asked.clone(),
         stop: Stop::on_signals()?,
         observers: display::observers(),
         ..Options::new(&args.out)
@@ -104,7 +103,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let device = device::parse(&args.device)?;
+    let device = device::parse(&args.device.asked)?;
     let classes = Classes::open(&drawn.join("classes.json"))?;
     let held_out = pairs(
         &drawn.join("images/val"),
@@ -122,7 +121,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         "\nWhat was learned, on {HELD_OUT} scenes that it has not seen:\n{}",
         table(&rows, &protocol)
     );
-    if args.json {
+    if args.output.json {
         println!("{}", as_json(&rows, &protocol)?);
     }
     Ok(ExitCode::SUCCESS)

@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use slotcon_data::Layout;
 use slotcon_eval::embed::{self, Config, Number, What};
-use slotcon_eval::{InputConfig, Pictures};
 
-use crate::network::{NetworkArgs, exit};
+use crate::arguments::{FolderArgs, NetworkArgs, exit};
 use crate::progress_bar::PictureBar;
 
 /// Write what the network makes of a folder of pictures to a file, one row a picture, in memory that does not grow with the
@@ -16,9 +14,8 @@ use crate::progress_bar::PictureBar;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Folder of pictures, searched with all its subfolders; several are taken together.
-    #[arg(long, value_name = "DIR", required = true)]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    pictures: FolderArgs,
     /// FILE.safetensors, with the file names as JSON lines in its tensor `names`; or FILE.npy, with FILE.names.jsonl
     /// beside it.
     #[arg(long, value_name = "FILE")]
@@ -30,18 +27,9 @@ pub struct Args {
     /// float32, or float16 for half the size.
     #[arg(long, value_enum, default_value_t = Dtype::Float32)]
     dtype: Dtype,
-    /// Side of the square that the network sees.
-    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
-    side: u32,
     /// Pictures that pass the network at a time.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-    /// Take no more than N pictures, evenly spread over the folder.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
-    /// Turn pictures as their EXIF orientation says.
-    #[arg(long)]
-    exif_orientation: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -63,13 +51,7 @@ enum Dtype {
 /// A checkpoint, folder or output file that cannot be used; no picture that can.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let segmenter = args.network.open()?;
-    let input = InputConfig {
-        side: args.side,
-        square: true,
-        exif_orientation: args.exif_orientation,
-        ..InputConfig::default()
-    };
-    let pictures = Pictures::open(&args.data, Layout::Folder, input, args.limit.map(|n| n as usize))?;
+    let pictures = args.pictures.open(true)?;
     let config = Config {
         what: match args.what {
             Kind::Dense => What::Dense,

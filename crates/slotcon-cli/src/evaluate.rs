@@ -11,7 +11,7 @@ use slotcon_eval::clusters::baselines::PixelFeatures;
 use slotcon_eval::{Measured, Segmenter, Spread, SubsetScore, TestSet};
 use slotcon_metrics::Matching;
 
-use crate::network::NetworkArgs;
+use crate::arguments::{JsonArg, NetworkArgs};
 
 /// Measure a checkpoint.
 #[derive(Debug, clap::Args)]
@@ -70,9 +70,8 @@ struct ClustersArgs {
     /// for everything.
     #[arg(long)]
     baselines: bool,
-    /// One JSON object as the last line of standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArg,
 }
 
 /// Runs the subcommand.
@@ -138,7 +137,7 @@ fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
         text += &kmeans.line(set.classes());
         json["kmeans"] = serde_json::to_value(&kmeans)?;
     }
-    if args.json {
+    if args.output.json {
         eprint!("{text}");
         println!("{json}");
     } else {

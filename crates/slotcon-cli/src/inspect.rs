@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use serde_json::json;
 use slotcon::interop::{Inspection, inspect};
 
+use crate::arguments::JsonArg;
+
 /// Say what a file is (a checkpoint of this program or of the official one, safetensors, a file of torch.save, a pickle with
 /// arrays), its architecture, step and recipe, and every tensor with shape, type and norm. No code in it is run.
 #[derive(Debug, clap::Args)]
@@ -13,9 +15,8 @@ pub struct Args {
     /// The file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// One JSON object as the last line of standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArg,
 }
 
 /// Runs the subcommand.
@@ -24,7 +25,7 @@ pub struct Args {
 /// A file that is not read.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = inspect(&args.file)?;
-    if args.json {
+    if args.output.json {
         println!("{}", as_json(&found));
     } else {
         print!("{}", table(&found));

@@ -1,5 +1,6 @@
 //! The `slotcon` command: one file a subcommand.
 
+mod arguments;
 mod bench;
 mod demo;
 mod display;
@@ -8,11 +9,11 @@ mod evaluate;
 mod export;
 mod import;
 mod inspect;
-mod network;
 mod pretrain;
 mod progress_bar;
 mod ranks;
 mod report;
+mod run_arguments;
 mod segment;
 mod slots;
 

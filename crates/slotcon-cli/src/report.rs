@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_report::pretraining::{Options, write_report};
-use slotcon_train::{RunDirectory, device};
+use slotcon_train::{Outcome, RunDirectory, RunError, device};
+
+use crate::arguments::DeviceArg;
 
 /// Write RUN/report.html: health with advice, segments, prototypes, curves, what went wrong, environment and recipe of a run,
 /// on one page that needs no network. `slotcon pretrain` does so by itself when it ends; this does it again, of a run that
@@ -21,9 +23,8 @@ pub struct Args {
     /// Folder of pictures to show, if not those that the run learns from; several are taken together.
     #[arg(long, value_name = "DIR")]
     data: Option<Vec<PathBuf>>,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// Runs the subcommand.
@@ -40,12 +41,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let options = Options {
         data: args.data.clone(),
-        device: device::parse(&args.device)?,
+        device: device::parse(&args.device.asked)?,
     };
     let path = args.out.clone().unwrap_or_else(|| directory.report());
     write_report(directory, &path, &options)?;
     eprintln!("report: {}", path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves the report of a run that has begun, however it ended, and gives its exit status. Before it began, the directory may
+/// hold another run, which is not touched.
+///
+/// # Errors
+/// What ended the run.
+pub fn of_run(outcome: Result<Outcome, RunError>, run: &slotcon_train::Options) -> anyhow::Result<ExitCode> {
+    let began = outcome.as_ref().map_or_else(|error| error.began, |_| true);
+    if began && run.launch.rank == 0 {
+        after_run(&run.out, &run.device);
+    }
+    Ok(if outcome?.stopped() {
+        ExitCode::from(130)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Writes the report of a run that has just ended. Whatever goes wrong is said and does not change how the run ended.

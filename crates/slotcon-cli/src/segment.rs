@@ -10,7 +10,7 @@ use slotcon_data::{Dataset, Layout};
 use slotcon_eval::ProgressSink;
 use slotcon_eval::segment::masks;
 
-use crate::network::{NetworkArgs, exit};
+use crate::arguments::{NetworkArgs, OrientationArg, exit};
 use crate::progress_bar::PictureBar;
 
 /// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
@@ -35,9 +35,8 @@ pub struct Args {
     /// compressed RLE (pycocotools.mask.decode).
     #[arg(long)]
     masks: bool,
-    /// Turn pictures as their EXIF orientation says.
-    #[arg(long)]
-    exif_orientation: bool,
+    #[command(flatten)]
+    orientation: OrientationArg,
     /// Pictures, or folders of pictures.
     #[arg(required = true, value_name = "PICTURE|DIR")]
     pictures: Vec<PathBuf>,
@@ -55,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut failed = 0usize;
     for (path, name) in &work {
         let options = DecodeOptions {
-            exif_orientation: args.exif_orientation,
+            exif_orientation: args.orientation.exif_orientation,
             ..DecodeOptions::default()
         };
         match decode_rgb(path, &options) {

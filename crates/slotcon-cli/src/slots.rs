@@ -4,13 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use slotcon_data::Layout;
 use slotcon_eval::survey::{Config, survey};
-use slotcon_eval::{InputConfig, Pictures};
 use slotcon_report::gallery;
 use slotcon_weights::atomic_file::AtomicFile;
 
-use crate::network::{NetworkArgs, exit};
+use crate::arguments::{FolderArgs, NetworkArgs, exit};
 use crate::progress_bar::PictureBar;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
@@ -19,9 +17,8 @@ use crate::progress_bar::PictureBar;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Folder of pictures, searched with all its subfolders; several are taken together.
-    #[arg(long, value_name = "DIR", required = true)]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    pictures: FolderArgs,
     /// Where to put the gallery. FILE.html is one page that needs no network: search, zoom, and the most similar places
     /// elsewhere at a click. FILE.png is one picture.
     #[arg(long, value_name = "FILE")]
@@ -32,18 +29,9 @@ pub struct Args {
     /// These prototypes only, e.g. 3,17,40. Without it: all that win somewhere, at most 256, the largest first.
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     prototypes: Option<Vec<usize>>,
-    /// Look at no more than N pictures, evenly spread over the folder.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
-    /// Short side at which the network sees a picture.
-    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
-    side: u32,
     /// Cut out the central square first, as the official gallery does.
     #[arg(long)]
     square: bool,
-    /// Turn pictures as their EXIF orientation says.
-    #[arg(long)]
-    exif_orientation: bool,
 }
 
 /// Runs the subcommand. A picture that cannot be used is named and passed over; the exit status tells.
@@ -60,14 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ),
     };
     let segmenter = args.network.open()?;
-    let input = InputConfig {
-        side: args.side,
-        square: args.square,
-        exif_orientation: args.exif_orientation,
-        ..InputConfig::default()
-    };
-    let limit = args.limit.map(|n| n as usize);
-    let pictures = Pictures::open(&args.data, Layout::Folder, input, limit)?;
+    let pictures = args.pictures.open(args.square)?;
     let config = Config {
         top: usize::from(args.top),
         prototypes: args.prototypes.clone(),

@@ -113,7 +113,12 @@ impl<M: MakeSample> Shared<M> {
         source: &Arc<dyn BufferSource>,
     ) -> Self {
         let pools = maker.sample_bytes().into_iter();
-        let pools = pools.map(|bytes| (Arc::new(Pool::new(config.batch * bytes, source.clone())), bytes));
+        let pools = pools.map(|bytes| {
+            (
+                Arc::new(Pool::new(config.batch * bytes, Arc::clone(source))),
+                bytes,
+            )
+        });
         let pools = pools.collect();
         let state = State {
             sampler,

@@ -1,0 +1,103 @@
+//! Arguments that several subcommands take: the same words and defaults in each.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use slotcon::method::Branch;
+use slotcon_data::Layout;
+use slotcon_eval::{InputConfig, Pictures, Segmenter};
+use slotcon_train::device;
+
+/// Where the network computes.
+#[derive(Debug, clap::Args)]
+pub struct DeviceArg {
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(id = "device", long, default_value = "auto", value_name = "DEVICE")]
+    pub asked: String,
+}
+
+/// A checkpoint's network, and where it computes.
+#[derive(Debug, clap::Args)]
+pub struct NetworkArgs {
+    /// Checkpoint of a run.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// Use the network trained by gradient instead of its moving average.
+    #[arg(long)]
+    student: bool,
+    #[command(flatten)]
+    device: DeviceArg,
+}
+
+impl NetworkArgs {
+    /// Opens the network.
+    ///
+    /// # Errors
+    /// A device that is not there, a checkpoint that cannot be used.
+    pub fn open(&self) -> anyhow::Result<Segmenter> {
+        let branch = if self.student {
+            Branch::Student
+        } else {
+            Branch::Teacher
+        };
+        let device = device::parse(&self.device.asked)?;
+        Ok(Segmenter::open(&self.checkpoint, branch, device)?)
+    }
+}
+
+/// How pictures are turned before anything else.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct OrientationArg {
+    /// Turn pictures as their EXIF orientation says.
+    #[arg(long)]
+    pub exif_orientation: bool,
+}
+
+/// A folder of pictures, and how the network sees them.
+#[derive(Debug, clap::Args)]
+pub struct FolderArgs {
+    /// Folder of pictures, searched with all its subfolders; several are taken together.
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// Look at no more than N pictures, evenly spread over the folder.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Short side at which the network sees a picture.
+    #[arg(long, default_value_t = 320, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
+    side: u32,
+    #[command(flatten)]
+    orientation: OrientationArg,
+}
+
+impl FolderArgs {
+    /// Opens the folder; `square`: pictures are cut to their central square.
+    ///
+    /// # Errors
+    /// A folder that is missing or holds no picture.
+    pub fn open(&self, square: bool) -> anyhow::Result<Pictures> {
+        let input = InputConfig {
+            side: self.side,
+            square,
+            exif_orientation: self.orientation.exif_orientation,
+            ..InputConfig::default()
+        };
+        let limit = self.limit.map(|n| n as usize);
+        Ok(Pictures::open(&self.data, Layout::Folder, input, limit)?)
+    }
+}
+
+/// How results are said.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct JsonArg {
+    /// One JSON object as the last line of standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a command ends that could not use `bad` of its pictures.
+pub fn exit(bad: usize) -> ExitCode {
+    match bad {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
