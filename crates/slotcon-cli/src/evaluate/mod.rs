@@ -1,6 +1,7 @@
 //! `slotcon evaluate`: a checkpoint measured against labels.
 
 mod clusters;
+mod semantic;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Clusters(clusters::Args),
+    Semantic(semantic::Args),
 }
 
 /// Runs the subcommand.
@@ -27,5 +29,6 @@ enum What {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Clusters(args) => clusters::run(args),
+        What::Semantic(args) => semantic::run(args),
     }
 }
