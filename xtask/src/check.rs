@@ -1,33 +1,105 @@
 //! `cargo xtask check`: what must pass before a change goes in.
 
-use crate::{process, setup, test};
+use crate::{house, process, setup, test};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
-/// Format, clippy and docs with warnings as errors, then the tests. All use the dev profile, so that libtorch's
-/// bindings are compiled once for the four.
+/// One thing that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Format.
+    Fmt,
+    /// Which crate knows which, what lies in the root, whether `Cargo.lock` is up to date.
+    House,
+    /// Clippy with warnings as errors.
+    Clippy,
+    /// Documentation with warnings as errors.
+    Docs,
+    /// Whether the fuzz targets, which are workspaces of their own, still compile.
+    Fuzz,
+    /// Every test.
+    Test,
+}
+
+impl Step {
+    /// All steps, the quickest to fail first.
+    pub const ALL: [Self; 6] = [
+        Self::Fmt,
+        Self::House,
+        Self::Clippy,
+        Self::Docs,
+        Self::Fuzz,
+        Self::Test,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::House => "house",
+            Self::Clippy => "clippy",
+            Self::Docs => "docs",
+            Self::Fuzz => "fuzz",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Folders of fuzz targets.
+const FUZZ: [&str; 2] = ["crates/slotcon-data/fuzz", "crates/slotcon-weights/fuzz"];
+
+/// Runs `steps` one after the other. All use the dev profile, so that libtorch's bindings are compiled once.
 ///
 /// # Errors
 /// On the first step that fails.
-pub fn run(root: &Path) -> Result<()> {
-    process::run(process::cargo(root).args(["fmt", "--all", "--check"]))?;
-    setup::run(root, setup::Choice::Auto)?;
-    setup::announce_first_build(root, "debug");
-    process::run(process::cargo(root).args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    process::run(
-        process::cargo(root)
-            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    )?;
-    test::run(root, &[])
+pub fn run(root: &Path, steps: &[Step]) -> Result<()> {
+    for step in steps {
+        match step {
+            Step::Fmt => process::run(process::cargo(root).args(["fmt", "--all", "--check"]))?,
+            Step::House => house::check(root)?,
+            Step::Test => test::run(root, &[])?,
+            Step::Clippy | Step::Docs | Step::Fuzz => {
+                setup::run(root, setup::Choice::Auto)?;
+                setup::announce_first_build(root, "debug");
+                match step {
+                    Step::Clippy => clippy(root)?,
+                    Step::Docs => docs(root)?,
+                    _ => fuzz(root)?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn clippy(root: &Path) -> Result<()> {
+    let mut clippy = process::cargo(root);
+    clippy.args(["clippy", "--workspace", "--all-targets"]);
+    process::run(clippy.args(["--", "-D", "warnings"]))
+}
+
+fn docs(root: &Path) -> Result<()> {
+    let mut docs = process::cargo(root);
+    docs.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    process::run(docs.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// The stable compiler checks them; only to run them takes a nightly one. They share the workspace's lock file, so that they
+/// are checked with its versions, and its folder of build outputs.
+fn fuzz(root: &Path) -> Result<()> {
+    for folder in FUZZ {
+        let lock = root.join(folder).join("Cargo.lock");
+        std::fs::copy(root.join("Cargo.lock"), &lock)
+            .with_context(|| format!("cannot write {}", lock.display()))?;
+        let mut check = process::cargo(&root.join(folder));
+        check.arg("check");
+        if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+            check.env("CARGO_TARGET_DIR", root.join("target"));
+        }
+        process::run(&mut check)?;
+    }
+    Ok(())
 }
 
 /// Compiles and links everything against the CUDA build of libtorch and proves that the binary loads it.

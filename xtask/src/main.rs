@@ -4,9 +4,11 @@ mod args;
 mod browser;
 mod check;
 mod demo;
+mod house;
 mod interop;
 mod process;
 mod setup;
+mod stub_libraries;
 mod test;
 mod venv;
 
@@ -37,8 +39,8 @@ fn run() -> Result<()> {
         Task::Test(args) => test::run(&root, &args),
         Task::Interop => interop::run(&root),
         Task::Browser => browser::run(&root),
-        Task::Check { cuda: false } => check::run(&root),
-        Task::Check { cuda: true } => check::run_cuda(&root),
+        Task::Check(steps) => check::run(&root, &steps),
+        Task::CheckCuda => check::run_cuda(&root),
     }
 }
 

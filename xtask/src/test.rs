@@ -5,9 +5,9 @@ use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Folders that tests read and the repository does not carry: variable, default, what it holds.
+/// Folders that tests read and the repository does not carry: variable, default, what they hold.
 const FOLDERS: [(&str, &str, &str); 2] = [
-    ("SLOTCON_FIXTURES", "../shared/fixtures", "golden values"),
+    ("SLOTCON_FIXTURES", "../shared/fixtures", "more golden values"),
     ("SLOTCON_DATA", "../shared/data", "real pictures"),
 ];
 

@@ -12,16 +12,21 @@ use std::process::Command;
 pub fn make(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
     let outer = setup::python()?;
     process::run(Command::new(outer).args(["-m", "venv", "--clear"]).arg(folder))?;
-    let bin = folder.join("bin");
-    let mut pip = Command::new(bin.join("python"));
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--no-cache-dir",
-        "--quiet",
-    ]);
-    process::run(pip.args(packages))?;
-    Ok(bin)
+    install(folder, packages, &[])?;
+    Ok(folder.join("bin"))
+}
+
+/// Adds packages without what they depend on.
+///
+/// # Errors
+/// If pip fails.
+pub fn add_alone(folder: &Path, packages: &[&str]) -> Result<()> {
+    install(folder, packages, &["--no-deps"])
+}
+
+fn install(folder: &Path, packages: &[&str], options: &[&str]) -> Result<()> {
+    let mut pip = Command::new(folder.join("bin").join("python"));
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check"]);
+    pip.args(["--no-cache-dir", "--quiet"]);
+    process::run(pip.args(options).args(packages))
 }

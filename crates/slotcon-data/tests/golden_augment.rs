@@ -1,9 +1,9 @@
-//! The augmentation against golden values: every case of `augment.json` / `augment.safetensors` in the fixtures folder.
-//!
-//! The folder is named by `SLOTCON_FIXTURES` (default `../shared/fixtures` from the project's root). Where it is missing
-//! the one test here is reported as ignored.
+//! The augmentation against golden values: every view of every `augment*.json` / `.safetensors` of `fixtures/` and of the
+//! folders that `SLOTCON_FIXTURES` adds.
 
-use std::path::{Path, PathBuf};
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use safetensors::SafeTensors;
@@ -13,6 +13,7 @@ use slotcon_data::augment::color::{self, Change};
 use slotcon_data::augment::{JitterOp, ViewPlan, Workspace, blur, make_view};
 use slotcon_data::geometry::{CropBox, mirror_coords, overlap_coords};
 use slotcon_data::resize::{Filter, Scratch, resize_crop};
+use slotcon_golden::{self as golden, Kind};
 
 #[derive(Clone, Deserialize)]
 struct Case {
@@ -66,37 +67,15 @@ impl Case {
     }
 }
 
-/// How far values may lie from the golden ones: at most `most`, and at most `usual` for 99 % of them.
-struct Tolerance {
-    usual: u8,
-    most: u8,
-}
-
-/// Rounding of a single operation.
-const CLOSE: Tolerance = Tolerance { usual: 1, most: 1 };
-/// Hue goes through 8-bit HSV, blur through six rounded passes.
-const LOOSE: Tolerance = Tolerance { usual: 2, most: 4 };
-
-fn compare(what: &str, got: &[u8], want: &[u8], tolerance: &Tolerance) -> Result<(), Failed> {
+/// Fails unless every value is the golden one.
+fn compare(what: &str, got: &[u8], want: &[u8]) -> Result<(), Failed> {
     if got.len() != want.len() {
         return Err(format!("{what}: {} values instead of {}", got.len(), want.len()).into());
     }
-    let gaps: Vec<u8> = got.iter().zip(want).map(|(a, b)| a.abs_diff(*b)).collect();
-    let most = gaps.iter().max().copied().unwrap_or(0);
-    let beyond = gaps.iter().filter(|&&g| g > tolerance.usual).count();
-    let exact = gaps.iter().filter(|&&g| g == 0).count();
-    println!(
-        "{what}: largest difference {most}, {:.3} % equal",
-        100.0 * exact as f64 / gaps.len() as f64
-    );
-    if most > tolerance.most || beyond * 100 > gaps.len() {
-        return Err(format!(
-            "{what}: differs by up to {most} (allowed {}), {beyond} of {} values by more than {}",
-            tolerance.most,
-            gaps.len(),
-            tolerance.usual
-        )
-        .into());
+    let gaps = || got.iter().zip(want).map(|(a, b)| a.abs_diff(*b));
+    let (most, wrong) = (gaps().max().unwrap_or(0), gaps().filter(|&gap| gap > 0).count());
+    if wrong > 0 {
+        return Err(format!("{what}: {wrong} of {} values differ, by up to {most}", got.len()).into());
     }
     Ok(())
 }
@@ -122,35 +101,27 @@ fn run_case(tensors: &SafeTensors, case: &Case, other: &Case) -> Result<(), Fail
         &mut crop,
         &mut Scratch::default(),
     );
-    compare(&name(""), &crop, golden("")?, &CLOSE)?;
+    compare(&name(""), &crop, golden("")?)?;
 
-    let alone = |suffix: &str, tolerance: &Tolerance, op: &dyn Fn(&mut [u8])| -> Result<(), Failed> {
+    let alone = |suffix: &str, op: &dyn Fn(&mut [u8])| -> Result<(), Failed> {
         let mut view = golden("")?.to_vec();
         op(&mut view);
-        compare(&name(suffix), &view, golden(suffix)?, tolerance)
+        compare(&name(suffix), &view, golden(suffix)?)
     };
-    let change = |suffix: &str, tolerance: &Tolerance, change: Change| {
-        alone(suffix, tolerance, &|v| color::apply(v, &[change]))
-    };
+    let change = |suffix: &str, change: Change| alone(suffix, &|v| color::apply(v, &[change]));
     change(
         ".brightness",
-        &CLOSE,
         Change::Jitter(JitterOp::Brightness(case.brightness)),
     )?;
-    change(
-        ".contrast",
-        &CLOSE,
-        Change::Jitter(JitterOp::Contrast(case.contrast)),
-    )?;
+    change(".contrast", Change::Jitter(JitterOp::Contrast(case.contrast)))?;
     change(
         ".saturation",
-        &CLOSE,
         Change::Jitter(JitterOp::Saturation(case.saturation)),
     )?;
-    change(".hue", &LOOSE, Change::Jitter(JitterOp::Hue(case.hue)))?;
-    change(".grayscale", &CLOSE, Change::Gray)?;
-    change(".solarize", &CLOSE, Change::Solarize(128))?;
-    alone(".blur", &LOOSE, &|v| {
+    change(".hue", Change::Jitter(JitterOp::Hue(case.hue)))?;
+    change(".grayscale", Change::Gray)?;
+    change(".solarize", Change::Solarize(128))?;
+    alone(".blur", &|v| {
         blur::gaussian_blur(v, side, side, case.sigma, &mut blur::Scratch::default());
     })?;
 
@@ -175,12 +146,7 @@ fn run_case(tensors: &SafeTensors, case: &Case, other: &Case) -> Result<(), Fail
         &mut view,
         &mut Workspace::default(),
     );
-    compare(
-        &format!("image{}.view{}", case.image, case.view),
-        &view,
-        &bytes,
-        &LOOSE,
-    )?;
+    compare(&format!("image{}.view{}", case.image, case.view), &view, &bytes)?;
 
     let mut coords = overlap_coords(&case.crop(), &other.crop());
     if case.flip {
@@ -200,45 +166,36 @@ fn run_case(tensors: &SafeTensors, case: &Case, other: &Case) -> Result<(), Fail
     Ok(())
 }
 
-fn fixtures() -> PathBuf {
-    match std::env::var_os("SLOTCON_FIXTURES") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
+/// One trial a view of `augment.json`.
+fn trials(record: &golden::Case) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&record.file)?)?;
+    if cases.is_empty() {
+        return Err(format!("{} holds no view", record.file.display()).into());
     }
-}
-
-fn main() {
-    let arguments = Arguments::from_args();
-    let folder = fixtures();
-    if !folder.join("augment.json").is_file() {
-        eprintln!(
-            "NOT TESTED: no augment.json in {}; set SLOTCON_FIXTURES to the golden values",
-            folder.display()
-        );
-        let trial = Trial::test("augment_equals_the_golden_values", || Ok(())).with_ignored_flag(true);
-        libtest_mimic::run(&arguments, vec![trial]).exit();
-    }
-    let read = |name: &str| {
-        let path = folder.join(name);
-        std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-    };
-    let cases: Vec<Case> =
-        serde_json::from_slice(&read("augment.json")).unwrap_or_else(|e| panic!("augment.json: {e}"));
-    assert!(!cases.is_empty(), "augment.json holds no case");
-    let bytes: &'static [u8] = read("augment.safetensors").leak();
-    let trials = cases.iter().map(|case| {
+    let tensors: Arc<[u8]> = std::fs::read(record.with_ending("safetensors"))?.into();
+    let mut trials = Vec::new();
+    for case in &cases {
         let other = cases
             .iter()
-            .find(|o| o.image == case.image && o.view != case.view)
-            .cloned();
-        let case = case.clone();
-        Trial::test(
-            format!("augment::image{}::view{}", case.image, case.view),
-            move || {
-                let tensors = SafeTensors::deserialize(bytes)?;
-                run_case(&tensors, &case, &other.ok_or("the case has no other view")?)
-            },
-        )
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+            .find(|o| o.image == case.image && o.view != case.view);
+        let (case, other, tensors) = (case.clone(), other.cloned(), Arc::clone(&tensors));
+        let name = format!("{}::image{}::view{}", record.name(), case.image, case.view);
+        trials.push(Trial::test(name, move || {
+            let tensors = SafeTensors::deserialize(&tensors)?;
+            run_case(&tensors, &case, &other.ok_or("the case has no other view")?)
+        }));
+    }
+    Ok(trials)
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments = Arguments::from_args();
+    let kind = Kind {
+        folder: "",
+        prefix: "augment",
+        ending: ".json",
+        beside: &[],
+    };
+    let trials = golden::trials(kind, trials)?;
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }

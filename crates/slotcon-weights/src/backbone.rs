@@ -33,7 +33,11 @@ pub fn find_backbone(file: &WeightFile, prefix: Option<&str>) -> Result<FoundBac
         reason,
     };
     if prefixes.is_empty() {
-        let all = Vec::from_iter(file.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.size())));
+        let all = Vec::from_iter(
+            file.tensors
+                .iter()
+                .map(|(name, tensor)| (name.clone(), tensor.size())),
+        );
         return Err(mismatch(format!(
             "zero matches: none of its {} tensors is layer1.0.conv1.weight of a ResNet, with whatever prefix; it has {}",
             all.len(),
@@ -86,7 +90,10 @@ pub fn find_backbone(file: &WeightFile, prefix: Option<&str>) -> Result<FoundBac
 /// Whether the prefix of a backbone is the one that is asked for: itself, or its end, with or without the dot.
 fn fits(prefix: &str, wanted: &str) -> bool {
     let (prefix, wanted) = (prefix.trim_end_matches('.'), wanted.trim_end_matches('.'));
-    prefix == wanted || prefix.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('.'))
+    prefix == wanted
+        || prefix
+            .strip_suffix(wanted)
+            .is_some_and(|rest| rest.ends_with('.'))
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::path::Path;
 use libtest_mimic::{Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use slotcon_golden as golden;
 use slotcon_metrics::{ClusterScore, Confusion, Matching};
 
-use super::support::{IGNORE, check, maps, near, records};
+use super::support::{IGNORE, check, maps, near};
 
 const TOLERANCE: f64 = 1e-12;
 
@@ -24,18 +25,18 @@ struct Case {
 }
 
 /// One test a case.
-pub fn trials(folder: &Path) -> Result<Vec<Trial>, Box<dyn Error>> {
+pub fn trials(record: &golden::Case) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&record.file)?)?;
     let mut trials = Vec::new();
-    for (stem, file) in records(folder, "cluster_metrics")? {
-        let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&file)?)?;
-        for (index, case) in cases.into_iter().enumerate() {
-            let tensors = file.with_extension("safetensors");
-            let name = format!(
-                "{stem}::case{index} ({} classes, {} clusters)",
-                case.classes, case.clusters
-            );
-            trials.push(Trial::test(name, move || run(&case, index, &tensors)));
-        }
+    for (index, case) in cases.into_iter().enumerate() {
+        let tensors = record.with_ending("safetensors");
+        let name = format!(
+            "{}::case{index} ({} classes, {} clusters)",
+            record.name(),
+            case.classes,
+            case.clusters
+        );
+        trials.push(Trial::test(name, move || run(&case, index, &tensors)));
     }
     Ok(trials)
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 use libtest_mimic::{Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use slotcon_golden as golden;
 use slotcon_metrics::{Confusion, SemanticScore};
 
-use super::support::{IGNORE, check, maps, near, records};
+use super::support::{IGNORE, check, maps, near};
 
 /// The engine divides and averages in float32.
 const TOLERANCE: f64 = 1e-7;
@@ -35,15 +36,13 @@ struct Case {
 }
 
 /// One test a record that holds the metric.
-pub fn trials(folder: &Path) -> Result<Vec<Trial>, Box<dyn Error>> {
+pub fn trials(record: &golden::Case) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let Record { miou } = serde_json::from_slice(&std::fs::read(&record.file)?)?;
     let mut trials = Vec::new();
-    for (stem, file) in records(&folder.join("transfer"), "ops")? {
-        let record: Record = serde_json::from_slice(&std::fs::read(&file)?)?;
-        if let Some(case) = record.miou {
-            let tensors = file.with_extension("safetensors");
-            let name = format!("{stem}::miou ({} classes)", case.classes);
-            trials.push(Trial::test(name, move || run(&case, &tensors)));
-        }
+    if let Some(case) = miou {
+        let tensors = record.with_ending("safetensors");
+        let name = format!("{}::miou ({} classes)", record.name(), case.classes);
+        trials.push(Trial::test(name, move || run(&case, &tensors)));
     }
     Ok(trials)
 }

@@ -1,33 +1,10 @@
-//! Records and label maps of the fixtures folder.
-
-use std::path::{Path, PathBuf};
+//! Label maps of a case, and comparison of numbers.
 
 use libtest_mimic::Failed;
 use safetensors::{Dtype, SafeTensors};
 
 /// The label that counts for nothing in every record.
 pub const IGNORE: u16 = 255;
-
-/// The JSON files of `folder` whose names begin with `prefix`, with their names, sorted; none where there is no such folder.
-pub fn records(folder: &Path, prefix: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if let Some(stem) = name.strip_suffix(".json").filter(|stem| stem.starts_with(prefix)) {
-            files.push((stem.to_owned(), path));
-        }
-    }
-    files.sort();
-    Ok(files)
-}
 
 /// The maps of a `[pictures, height, width]` tensor of bytes.
 pub fn maps(file: &SafeTensors, name: &str) -> Result<Vec<Vec<u16>>, Failed> {

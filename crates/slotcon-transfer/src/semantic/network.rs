@@ -2,7 +2,7 @@
 
 use slotcon_nn::{Backbone, BatchNormMode, Fcn, FcnConfig, Path, ResNet, ResNetConfig};
 use slotcon_torch::Error;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::loss::{cross_entropy, resize};
 
@@ -26,6 +26,8 @@ pub struct SegmentorConfig {
     pub decode: FcnConfig,
     /// The head on an earlier stage, if any.
     pub auxiliary: Option<AuxiliaryConfig>,
+    /// Whether the backbone stays as it came: no gradient, running statistics.
+    pub freeze_backbone: bool,
     /// Whether logits are resized so that the centres of the corner positions stay on those of the corner pixels.
     pub align_corners: bool,
 }
@@ -37,6 +39,20 @@ pub struct Logits {
     pub decode: Tensor,
     /// Of the auxiliary head.
     pub auxiliary: Option<Tensor>,
+}
+
+impl Logits {
+    /// The same in f32, where they were computed in half precision: softmax and losses need it.
+    pub fn to_float(&self) -> Self {
+        let float = |logits: &Tensor| match logits.kind() {
+            Kind::Half | Kind::BFloat16 => logits.to_kind(Kind::Float),
+            _ => logits.shallow_clone(),
+        };
+        Self {
+            decode: float(&self.decode),
+            auxiliary: self.auxiliary.as_ref().map(float),
+        }
+    }
 }
 
 /// The parts of the loss, scalars.
@@ -62,7 +78,12 @@ pub struct Segmentor {
 impl Segmentor {
     /// Builds `backbone`, `decode_head` and `auxiliary_head` below `path`, in this order.
     pub fn new(path: &Path, config: SegmentorConfig) -> Self {
-        let backbone = ResNet::new(&path.sub("backbone"), config.backbone);
+        let backbone = if config.freeze_backbone {
+            path.frozen().sub("backbone")
+        } else {
+            path.sub("backbone")
+        };
+        let backbone = ResNet::new(&backbone, config.backbone);
         let decode = Fcn::new(&path.sub("decode_head"), config.decode);
         let auxiliary = config
             .auxiliary
@@ -86,7 +107,12 @@ impl Segmentor {
     /// Pictures of another shape, a rank that is gone.
     pub fn forward_train(&self, pictures: &Tensor) -> Result<Logits, Error> {
         let mode = BatchNormMode::Train;
-        let stages = self.backbone.stages(pictures, mode)?;
+        let stages = if self.config.freeze_backbone {
+            let _guard = tch::no_grad_guard();
+            self.backbone.stages(pictures, BatchNormMode::Eval)?
+        } else {
+            self.backbone.stages(pictures, mode)?
+        };
         let decode = self.decode.forward(&stages[3], mode)?;
         let auxiliary = match (&self.auxiliary, &self.config.auxiliary) {
             (Some(head), Some(config)) => Some(head.forward(&stages[config.stage], mode)?),

@@ -104,6 +104,7 @@ fn segmentor(config: &Config) -> Result<SegmentorConfig, Failed> {
             },
             weight: 0.4,
         }),
+        freeze_backbone: false,
         align_corners: config.align_corners,
     })
 }

@@ -2,8 +2,8 @@
 //! read or refused with a reason, never run, and never take more memory than a multiple of the file.
 //!
 //!     cargo install cargo-fuzz
-//!     cd crates/slotcon && mkdir -p fuzz/corpus/torch_file
-//!     xz -dc FIXTURES/official_checkpoint.pth.xz > fuzz/corpus/torch_file/official.pth
+//!     cd crates/slotcon-weights && mkdir -p fuzz/corpus/torch_file
+//!     xz -dc ../../fixtures/official_checkpoint.pth.xz > fuzz/corpus/torch_file/official.pth
 //!     cargo +nightly fuzz run torch_file -- -max_len=65536 -rss_limit_mb=4096 -malloc_limit_mb=512
 
 #![no_main]
@@ -11,7 +11,7 @@
 use std::io::{Cursor, Write};
 
 use libfuzzer_sys::fuzz_target;
-use slotcon::weights::inspect;
+use slotcon_weights::WeightFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         if std::fs::write(&path, content).is_err() {
             return;
         }
-        if let Err(error) = inspect(&path) {
+        if let Err(error) = WeightFile::open(&path) {
             assert!(error.to_string().contains("file"), "an error names its file: {error}");
         }
     }

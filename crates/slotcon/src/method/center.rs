@@ -32,3 +32,31 @@ pub fn update_center(
     center.copy_(&kept);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_centre_moves_a_tenth_of_the_way_to_the_mean_score() {
+        let mut center = Tensor::from_slice2(&[[1.0, 3.0]]);
+        // Mean (2, 0) in one view and (4, 1) in the other: (3, 1/2).
+        let views = [
+            Tensor::from_slice(&[1.0, 0.0, 3.0, 0.0]).reshape([1, 2, 2]),
+            Tensor::from_slice(&[4.0, 2.0, 4.0, 0.0]).reshape([1, 2, 2]),
+        ];
+        update_center(&mut center, &[&views[0], &views[1]], 0.9, &Ranks::alone()).unwrap();
+        let moved = Vec::<f64>::try_from(center.view([-1])).unwrap();
+        for (moved, expected) in moved.iter().zip([0.9 + 0.3, 2.7 + 0.05]) {
+            assert!((moved - expected).abs() < 1e-12, "{moved} for {expected}");
+        }
+    }
+
+    #[test]
+    fn scores_that_are_not_finite_leave_it_as_it_was() {
+        let mut center = Tensor::from_slice2(&[[1.0, 3.0]]);
+        let scores = Tensor::from_slice(&[1.0, f64::NAN]).reshape([1, 1, 2]);
+        update_center(&mut center, &[&scores], 0.9, &Ranks::alone()).unwrap();
+        assert_eq!(Vec::<f64>::try_from(center.view([-1])).unwrap(), [1.0, 3.0]);
+    }
+}

@@ -20,3 +20,49 @@ pub struct Temperatures {
     /// τ_t.
     pub teacher: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPS: Temperatures = Temperatures {
+        student: 0.1,
+        teacher: 0.07,
+    };
+
+    /// Scores of one position whose softmax at temperature τ is (3/4, 1/4).
+    fn three_to_one(temperature: f64) -> Tensor {
+        Tensor::from_slice(&[temperature * 3f64.ln(), 0.0]).reshape([1, 1, 2])
+    }
+
+    fn assert_near(got: &Tensor, expected: f64) {
+        let got = f64::try_from(got).unwrap();
+        assert!((got - expected).abs() < 1e-12, "{got} for {expected}");
+    }
+
+    #[test]
+    fn equal_assignments_cost_their_entropy() {
+        let loss = group_loss(
+            &three_to_one(0.1),
+            &three_to_one(0.07),
+            &Tensor::from_slice2(&[[0.0, 0.0]]),
+            TEMPS,
+        );
+        assert_near(&loss, -(0.75 * 0.75f64.ln() + 0.25 * 0.25f64.ln()));
+    }
+
+    #[test]
+    fn the_centre_is_taken_off_the_teacher_and_the_gradient_goes_to_the_student() {
+        // The centre takes all of the teacher's preference: its assignment becomes (1/2, 1/2).
+        let student = three_to_one(0.1).set_requires_grad(true);
+        let teacher = three_to_one(0.07).set_requires_grad(true);
+        let center = three_to_one(0.07).view([1, 2]);
+        let loss = group_loss(&student, &teacher, &center, TEMPS);
+        assert_near(&loss, -0.5 * (0.75f64.ln() + 0.25f64.ln()));
+        loss.backward();
+        // Of a softmax with cross-entropy: (p - t) / τ_s.
+        assert_near(&student.grad().view([2]).get(0), (0.75 - 0.5) / 0.1);
+        assert_near(&student.grad().view([2]).get(1), (0.25 - 0.5) / 0.1);
+        assert!(!teacher.grad().defined());
+    }
+}

@@ -68,3 +68,43 @@ impl Groups {
 pub fn normalize(x: &Tensor) -> Tensor {
     x / x.norm_scalaropt_dim(2.0, [-1], true).clamp_min(1e-12)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(tensor: &Tensor) -> Vec<f64> {
+        Vec::try_from(tensor.view([-1])).unwrap()
+    }
+
+    #[test]
+    fn slots_are_means_weighted_by_the_assignment() {
+        // Position 0 looks as prototype 0 does and position 1 as prototype 1: cosines of 1 and 0. With τ = 1 / ln 3 the
+        // softmax of (ln 3, 0) is (3/4, 1/4).
+        let grouping = Grouping {
+            prototypes: Tensor::from_slice2(&[[5.0, 0.0], [0.0, 7.0]]),
+            temperature: 1.0 / 3f64.ln(),
+        };
+        let features = Tensor::from_slice2(&[[3.0, 0.0], [0.0, 2.0]]).unsqueeze(0);
+        let groups = grouping.forward(features, (1, 2));
+        assert_eq!(numbers(&groups.scores), [1.0, 0.0, 0.0, 1.0]);
+        let expected = [0.75 * 3.0, 0.25 * 2.0, 0.25 * 3.0, 0.75 * 2.0];
+        for (slot, expected) in numbers(&groups.slots).into_iter().zip(expected) {
+            // The 1e-6 that is added to every assignment moves a slot by no more than this.
+            assert!((slot - expected).abs() < 1e-5, "{slot} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_slot_counts_if_it_wins_a_position() {
+        let groups = Groups {
+            features: Tensor::new(),
+            // Two pictures, two positions, three prototypes: 1 and 1 win the first picture, 0 and 2 the second.
+            scores: Tensor::from_slice(&[0.1, 0.9, 0.2, 0.3, 0.4, 0.1, 0.5, 0.2, 0.1, 0.1, 0.2, 0.3])
+                .reshape([2, 2, 3]),
+            slots: Tensor::new(),
+            grid: (1, 2),
+        };
+        assert_eq!(numbers(&groups.counting()), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+    }
+}

@@ -89,3 +89,36 @@ fn resampling(start: f64, end: f64, n: usize, flip: bool) -> Vec<f64> {
     }
     matrix
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One picture with one score at each of 2 x 2 positions, seen through a box and a flip.
+    fn aligned(coords: [f64; 4], flip: bool) -> Vec<f64> {
+        let scores = Tensor::from_slice(&[1.0, 2.0, 3.0, 4.0]).reshape([1, 4, 1]);
+        let back = InverseAugmentation::new(&[coords], &[flip], (2, 2), Kind::Double, Device::Cpu);
+        Vec::try_from(back.align(&scores).view([-1])).unwrap()
+    }
+
+    #[test]
+    fn the_whole_crop_stays_and_a_flip_swaps_its_columns() {
+        assert_eq!(aligned([0.0, 0.0, 1.0, 1.0], false), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(aligned([0.0, 0.0, 1.0, 1.0], true), [2.0, 1.0, 4.0, 3.0]);
+    }
+
+    #[test]
+    fn half_of_a_crop_is_interpolated_between_the_centres_of_its_cells() {
+        // In cells, whose centres are at 0 and 1, the left half reaches from -1/2 to 1/2. Its two bins have their centres at
+        // -1/4, which is taken for 0, and at 1/4.
+        assert_eq!(resampling(0.0, 0.5, 2, false), [1.0, 0.0, 0.75, 0.25]);
+        assert_eq!(resampling(0.5, 1.0, 2, false), [0.25, 0.75, 0.0, 1.0]);
+        assert_eq!(aligned([0.0, 0.0, 0.5, 1.0], false), [1.0, 1.25, 3.0, 3.25]);
+        assert_eq!(aligned([0.0, 0.5, 1.0, 1.0], false), [2.5, 3.5, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_box_of_no_area_gives_zeros() {
+        assert_eq!(aligned([0.5, 0.5, 0.5, 0.5], false), [0.0; 4]);
+    }
+}

@@ -111,3 +111,69 @@ pub fn contrast_padded(
     let enough = total.ge(2.0).to_kind(total.kind());
     Ok(losses.sum(None) / positive.sum(None).clamp_min(1.0) * enough * (2.0 * TEMPERATURE))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotcon_nn::{MlpConfig, Store};
+    use tch::Device;
+
+    /// A predictor that answers (1, 0) to whatever slot it is given.
+    fn constant_predictor() -> (Store, Mlp) {
+        let store = Store::new(Device::Cpu, Kind::Double);
+        let config = MlpConfig {
+            input: 2,
+            hidden: 2,
+            output: 2,
+        };
+        let predictor = Mlp::new(&store.root(), config);
+        let _guard = tch::no_grad_guard();
+        let entries = store.entries();
+        let last = entries
+            .iter()
+            .rposition(|entry| entry.name.ends_with("weight"))
+            .unwrap();
+        let _ = entries[last].tensor.shallow_clone().zero_();
+        let bias = entries[last].name.replace("weight", "bias");
+        let bias = entries.iter().find(|entry| entry.name == bias).unwrap();
+        bias.tensor
+            .shallow_clone()
+            .copy_(&Tensor::from_slice(&[1.0, 0.0]));
+        (store, predictor)
+    }
+
+    /// One picture with two slots: (2, 0) and (0, 3). Position 0 is won by slot 0, position 1 by `second`.
+    fn groups(second: usize) -> Groups {
+        let row = |winner: usize| [0, 1].map(|k| f64::from(u8::from(k == winner)));
+        Groups {
+            features: Tensor::new(),
+            scores: Tensor::from_slice2(&[row(0), row(second)]).unsqueeze(0),
+            slots: Tensor::from_slice2(&[[2.0, 0.0], [0.0, 3.0]]).unsqueeze(0),
+            grid: (1, 2),
+        }
+    }
+
+    fn losses(student: &Groups, teacher: &Groups) -> [f64; 2] {
+        let (_store, predictor) = constant_predictor();
+        [contrast_selected, contrast_padded].map(|loss| {
+            let loss = loss(student, teacher, &predictor, Mode::default(), &Ranks::alone()).unwrap();
+            f64::try_from(loss).unwrap()
+        })
+    }
+
+    #[test]
+    fn two_slots_that_are_each_others_negatives() {
+        // The teacher's slots are (1, 0) and (0, 1) at unit length, the prediction is (1, 0): logits 1 / 0.2 and 0, once with
+        // the larger as the target and once with the other. The mean is scaled by 2τ = 0.4.
+        let expected = 0.4 * ((1.0 + (-5f64).exp()).ln() + (1.0 + 5f64.exp()).ln()) / 2.0;
+        for loss in losses(&groups(1), &groups(1)) {
+            assert!((loss - expected).abs() < 1e-9, "{loss} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_single_positive_costs_nothing() {
+        // Slot 1 wins nothing in the student's view: one positive is left, which batch norm could not normalise.
+        assert_eq!(losses(&groups(0), &groups(1)), [0.0, 0.0]);
+    }
+}

@@ -37,3 +37,33 @@ impl MovingAverage {
         lerp(&self.teacher, &self.student, 1.0 - momentum)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn momentum_rises_on_a_cosine() {
+        for (step, expected) in [
+            (0, 0.99),
+            (25, 1.0 - 0.01 * (0.5 + 0.125f64.sqrt())),
+            (50, 0.995),
+            (100, 1.0),
+        ] {
+            let m = momentum(0.99, step, 100);
+            assert!((m - expected).abs() < 1e-15, "{m} at step {step} for {expected}");
+        }
+    }
+
+    #[test]
+    fn the_teacher_starts_equal_and_moves_by_the_rest() {
+        let (student, teacher) = (Tensor::from_slice(&[1.0, 5.0]), Tensor::from_slice(&[9.0, 9.0]));
+        let numbers = || Vec::<f64>::try_from(&teacher).unwrap();
+        let average = MovingAverage::new(vec![(student.shallow_clone(), teacher.shallow_clone())]);
+        assert_eq!(numbers(), [1.0, 5.0]);
+        student.shallow_clone().copy_(&Tensor::from_slice(&[3.0, 1.0]));
+        average.update(0.75).unwrap();
+        // 3/4 of 1 and 1/4 of 3; 3/4 of 5 and 1/4 of 1.
+        assert_eq!(numbers(), [1.5, 4.0]);
+    }
+}

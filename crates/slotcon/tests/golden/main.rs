@@ -1,4 +1,4 @@
-//! The official implementation's golden values: every case that the fixtures folder holds.
+//! The official implementation's golden values: every case of `fixtures/` and of the folders that `SLOTCON_FIXTURES` adds.
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
@@ -6,20 +6,23 @@ mod names;
 mod ranks;
 mod schedules;
 mod steps;
-mod support;
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
+use slotcon_golden::{Kind, trials};
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Arguments::from_args();
-    let trials = match support::fixtures() {
-        None => vec![Trial::test("golden (no fixtures)", || Ok(())).with_ignored_flag(true)],
-        Some(folder) => [names::trials, schedules::trials, steps::trials]
-            .into_iter()
-            .flat_map(|of| of(&folder))
-            .collect(),
+    let kind = |prefix| Kind {
+        folder: "",
+        prefix,
+        ending: ".json",
+        beside: &[],
     };
-    libtest_mimic::run(&args, trials).exit_code()
+    let mut all = trials(kind("checkpoint_layouts"), |case| Ok(names::trials(case)))?;
+    all.extend(trials(kind("schedules"), schedules::trials)?);
+    all.extend(trials(kind("step_"), steps::trials)?);
+    Ok(libtest_mimic::run(&args, all).exit_code())
 }

@@ -6,15 +6,15 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 use slotcon::method::group_loss::Temperatures;
 use slotcon::method::{ModelConfig, SlotCon};
+use slotcon_golden::Case;
 use slotcon_nn::{Arch, OutputStride};
 use tch::{Device, Kind};
 
 /// One trial.
-pub fn trials(folder: &Path) -> Vec<Trial> {
-    let path = folder.join("checkpoint_layouts.json");
-    vec![Trial::test("names_of_the_official_state_dict", move || {
-        check(&path)
-    })]
+pub fn trials(case: &Case) -> Vec<Trial> {
+    let path = case.file.clone();
+    let name = format!("{}::names_of_the_official_state_dict", case.name());
+    vec![Trial::test(name, move || check(&path))]
 }
 
 fn check(path: &Path) -> Result<(), Failed> {

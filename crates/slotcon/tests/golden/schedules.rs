@@ -1,10 +1,11 @@
 //! Learning rate and teacher momentum of every iteration against the official implementation: `schedules.json`.
 
-use std::path::Path;
+use std::error::Error;
 
 use libtest_mimic::{Failed, Trial};
 use serde::Deserialize;
 use slotcon::method::teacher::momentum;
+use slotcon_golden as golden;
 use slotcon_train::schedule::{Decay, LearningRate};
 
 #[derive(Debug, Clone, Deserialize)]
@@ -20,13 +21,12 @@ struct Case {
 }
 
 /// One trial a schedule.
-pub fn trials(folder: &Path) -> Vec<Trial> {
-    let bytes = std::fs::read(folder.join("schedules.json")).unwrap();
-    let cases: Vec<Case> = serde_json::from_slice(&bytes).unwrap();
+pub fn trials(record: &golden::Case) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(&record.file)?)?;
     let named = cases.into_iter().enumerate();
-    named
-        .map(|(i, case)| Trial::test(format!("schedule_{i}"), move || check(&case)))
-        .collect()
+    Ok(named
+        .map(|(i, case)| Trial::test(format!("{}::{i}", record.name()), move || check(&case)))
+        .collect())
 }
 
 fn check(case: &Case) -> Result<(), Failed> {

@@ -6,19 +6,28 @@ mod backbones;
 mod official;
 mod support;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
+use slotcon_golden::Kind;
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Arguments::from_args();
     let mut trials = backbones::trials();
-    match support::fixtures() {
-        None => trials.push(Trial::test("official (no fixtures)", || Ok(())).with_ignored_flag(true)),
-        Some(folder) => trials.push(Trial::test("official checkpoint", move || {
-            official::check(&folder);
+    let kind = Kind {
+        folder: "",
+        prefix: "official_checkpoint",
+        ending: ".pth.xz",
+        beside: &["checkpoint_layouts.json"],
+    };
+    trials.extend(slotcon_golden::trials(kind, |case| {
+        let name = case.name();
+        let case = case.clone();
+        Ok(vec![Trial::test(name, move || {
+            official::check(&case);
             Ok(())
-        })),
-    }
-    libtest_mimic::run(&args, trials).exit_code()
+        })])
+    })?);
+    Ok(libtest_mimic::run(&args, trials).exit_code())
 }

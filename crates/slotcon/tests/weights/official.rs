@@ -1,11 +1,10 @@
 //! The official checkpoint: every tensor arrives where it belongs, and goes out as the official converters name it.
 
-use std::path::Path;
-
 use serde_json::Value;
 use slotcon::Checkpoint;
 use slotcon::interop::{FileKind, Format, Imported, export, inspect};
 use slotcon::method::Branch;
+use slotcon_golden::Case;
 use slotcon_train::checkpoint::LossScaleState;
 use slotcon_weights::WeightFile;
 use tch::Kind;
@@ -50,11 +49,11 @@ fn found(file: &WeightFile, prefix: &str) -> Layout {
     list
 }
 
-pub fn check(fixtures: &Path) {
+pub fn check(case: &Case) {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let official = support::official(fixtures, folder.path());
-    let text = std::fs::read_to_string(fixtures.join("checkpoint_layouts.json")).unwrap();
+    let official = support::official(&case.file, folder.path());
+    let text = std::fs::read_to_string(case.beside("checkpoint_layouts.json")).unwrap();
     let layouts: Value = serde_json::from_str(&text).unwrap();
 
     let seen = inspect(&official).unwrap();

@@ -1,4 +1,4 @@
-//! A small trained-looking checkpoint, and the golden files.
+//! A small trained-looking checkpoint, and the unpacked golden one.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,25 +9,9 @@ use slotcon_train::checkpoint::{self, Progress};
 use slotcon_train::optim::Optimizer;
 use tch::{Device, Kind};
 
-/// The folder that `SLOTCON_FIXTURES` names, or `../shared/fixtures` beside the project; `None` (said loudly) where the
-/// official checkpoint is absent.
-pub fn fixtures() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = std::env::var_os("SLOTCON_FIXTURES")
-        .map_or_else(|| root.join("../shared/fixtures"), |value| root.join(value));
-    if folder.join("official_checkpoint.pth.xz").is_file() {
-        return Some(folder);
-    }
-    eprintln!(
-        "IGNORED: no official_checkpoint.pth.xz at {}; set SLOTCON_FIXTURES to a folder that has it",
-        folder.display()
-    );
-    None
-}
-
 /// The official checkpoint, unpacked into `folder`.
-pub fn official(fixtures: &Path, folder: &Path) -> PathBuf {
-    let packed = std::fs::File::open(fixtures.join("official_checkpoint.pth.xz")).unwrap();
+pub fn official(packed: &Path, folder: &Path) -> PathBuf {
+    let packed = std::fs::File::open(packed).unwrap();
     let mut bytes = Vec::new();
     lzma_rust2::XzReader::new(std::io::BufReader::new(packed), true)
         .read_to_end(&mut bytes)
