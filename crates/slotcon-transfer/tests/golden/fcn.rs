@@ -1,8 +1,6 @@
 //! Semantic segmentation: every `fcn_*` case, in float64. Losses, gradients, weights after each step, whole and sliding
 //! inference.
 
-use std::path::Path;
-
 use libtest_mimic::{Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -12,7 +10,6 @@ use slotcon_transfer::semantic::{AuxiliaryConfig, Inference, Segmentor, Segmento
 use tch::{Device, Kind, Tensor};
 
 use crate::compare::{Comparison, fill};
-use crate::support;
 
 /// Relative differences that are allowed; those of tensors are relative to the largest value.
 const LOSS: f64 = 1e-7;
@@ -61,15 +58,10 @@ struct Losses {
     total: f64,
 }
 
-/// Every `fcn_*` case of `folder`.
-pub fn trials(folder: &Path) -> Vec<Trial> {
-    let cases = support::cases(folder, "fcn_", ".json").into_iter();
-    cases
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            Trial::test(name.clone(), move || check(&path, &name))
-        })
-        .collect()
+/// The one trial of a case.
+pub fn trials(found: &slotcon_golden::Case) -> Vec<Trial> {
+    let (name, found) = (found.name(), found.clone());
+    vec![Trial::test(name, move || check(&found))]
 }
 
 fn segmentor(config: &Config) -> Result<SegmentorConfig, Failed> {
@@ -116,9 +108,9 @@ fn normalised(picture: &Tensor, config: &Config) -> Tensor {
     slotcon_torch::channels_last(&x)
 }
 
-fn check(path: &Path, name: &str) -> Result<(), Failed> {
-    let case: Case = serde_json::from_slice(&std::fs::read(path)?)?;
-    let bytes = std::fs::read(path.with_extension("safetensors"))?;
+fn check(found: &slotcon_golden::Case) -> Result<(), Failed> {
+    let case: Case = serde_json::from_slice(&std::fs::read(&found.file)?)?;
+    let bytes = std::fs::read(found.with_ending("safetensors"))?;
     let mut all = Comparison::new(SafeTensors::deserialize(&bytes)?);
     let config = &case.config;
 
@@ -156,7 +148,7 @@ fn check(path: &Path, name: &str) -> Result<(), Failed> {
         .clone()
         .map(|e| e.tensor.zeros_like().detach())
         .collect();
-    let mut found = Tensor::zeros([0i64; 0], (Kind::Float, Device::Cpu));
+    let mut non_finite = Tensor::zeros([0i64; 0], (Kind::Float, Device::Cpu));
     for (step, losses) in case.losses.iter().take(config.steps).enumerate() {
         let got = network.losses(&network.forward_train(&pictures)?, &labels)?;
         let mut check_loss = |name: &str, got: &Tensor, expected: f64| {
@@ -181,7 +173,7 @@ fn check(path: &Path, name: &str) -> Result<(), Failed> {
             all.check_summary(&format!("step{step}.grad"), &entry.name, &gradient, TENSOR);
             groups[0].push(&entry.tensor, gradient, momentum);
         }
-        OptimizerStep::inspect(&groups, &got.total, None, &mut found)?.take(&found)?;
+        OptimizerStep::inspect(&groups, &got.total, None, &mut non_finite)?.take(&non_finite)?;
         for entry in &entries {
             if entry.role != Role::Counter {
                 all.check_summary(&format!("step{step}"), &entry.name, &entry.tensor, TENSOR);
@@ -209,7 +201,7 @@ fn check(path: &Path, name: &str) -> Result<(), Failed> {
     check_labels(&mut all, "whole.labels", &whole);
     check_labels(&mut all, "slide.labels", &slide);
     check_labels(&mut all, "whole.labels_original_size", &larger);
-    all.finish(name)
+    all.finish(&found.name())
 }
 
 /// The class of the largest of `logits` `[1, C, h, w]` at every pixel against the recorded ones, which may differ only where
