@@ -5,7 +5,7 @@ use safetensors::SafeTensors;
 use slotcon_nn::{Role, Store};
 use tch::{Kind, Tensor};
 
-use crate::support::{sym, values};
+use slotcon_golden::{sym, values};
 
 /// Differences that are spelt out.
 const SHOWN: usize = 20;

@@ -12,7 +12,6 @@ use slotcon_transfer::semantic::{AuxiliaryConfig, Inference, Segmentor, Segmento
 use tch::{Device, Kind, Tensor};
 
 use crate::compare::{Comparison, fill};
-use crate::support;
 
 /// Relative differences that are allowed; those of tensors are relative to the largest value.
 const LOSS: f64 = 1e-7;
@@ -61,15 +60,10 @@ struct Losses {
     total: f64,
 }
 
-/// Every `fcn_*` case of `folder`.
-pub fn trials(folder: &Path) -> Vec<Trial> {
-    let cases = support::cases(folder, "fcn_", ".json").into_iter();
-    cases
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            Trial::test(name.clone(), move || check(&path, &name))
-        })
-        .collect()
+/// The trial of one `fcn_*` case.
+pub fn trials(case: &slotcon_golden::Case) -> Result<Vec<Trial>, Box<dyn std::error::Error>> {
+    let (name, path, stem) = (case.name(), case.file.clone(), case.stem.clone());
+    Ok(vec![Trial::test(name, move || check(&path, &stem))])
 }
 
 fn segmentor(config: &Config) -> Result<SegmentorConfig, Failed> {
