@@ -46,6 +46,8 @@ fn main() {
         .define("USE_DISTRIBUTED", None)
         .define("USE_C10D_GLOO", None)
         .std("c++17")
+        // Kernels are fast in tests as well.
+        .opt_level(3)
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
         .warnings(false);
     if Path::new(&lib).join("libtorch_cuda.so").exists() {

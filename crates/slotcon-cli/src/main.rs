@@ -7,12 +7,14 @@ mod display;
 mod embed;
 mod evaluate;
 mod export;
+mod finetune;
 mod import;
 mod inspect;
 mod pretrain;
 mod progress_bar;
 mod ranks;
 mod report;
+mod run_arguments;
 mod segment;
 mod slots;
 
@@ -32,6 +34,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Pretrain(pretrain::Args),
+    Finetune(finetune::Args),
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     slotcon_torch::keep_freed_memory();
     let outcome = match Cli::parse().command {
         Command::Pretrain(args) => pretrain::run(args),
+        Command::Finetune(args) => finetune::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_report::pretraining::{Options, write_report};
-use slotcon_train::{RunDirectory, device};
+use slotcon_train::{Outcome, RunDirectory, RunError, device};
 
 use crate::arguments::DeviceArg;
 
@@ -47,6 +47,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     write_report(directory, &path, &options)?;
     eprintln!("report: {}", path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves the report of a run that has begun, however it ended, and gives its exit status. Before it began, the directory may
+/// hold another run, which is not touched.
+///
+/// # Errors
+/// What ended the run.
+pub fn of_run(outcome: Result<Outcome, RunError>, run: &slotcon_train::Options) -> anyhow::Result<ExitCode> {
+    let began = outcome.as_ref().map_or_else(|error| error.began, |_| true);
+    if began && run.launch.rank == 0 {
+        after_run(&run.out, &run.device);
+    }
+    Ok(if outcome?.stopped() {
+        ExitCode::from(130)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Writes the report of a run that has just ended. Whatever goes wrong is said and does not change how the run ended.

@@ -186,4 +186,7 @@ pub enum PictureError {
     /// A label map of a kind that holds no class ids.
     #[error("is not an index PNG: {0}; a label map is a PNG with a palette or in gray, one class id a pixel")]
     NotALabelMap(String),
+    /// The label map of a picture cannot be used with it.
+    #[error("{0}")]
+    Labels(String),
 }

@@ -23,6 +23,26 @@ impl Confusion {
         }
     }
 
+    /// Every count, `[C, K]`, row by row: to be summed over several processes.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// Puts sums of [`Confusion::counts`] in the place of the counts.
+    ///
+    /// # Errors
+    /// Another number of counts.
+    pub fn set_counts(&mut self, counts: Vec<u64>) -> Result<(), Error> {
+        if counts.len() != self.counts.len() {
+            return Err(Error::Length {
+                labels: self.counts.len(),
+                predictions: counts.len(),
+            });
+        }
+        self.counts = counts;
+        Ok(())
+    }
+
     /// Counts the pixels of one picture: label and cluster of each, in the same order.
     ///
     /// # Errors

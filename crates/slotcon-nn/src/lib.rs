@@ -10,7 +10,7 @@ mod store;
 
 pub use backbone::{Arch, Backbone, Block, OutputStride, ResNet, ResNetConfig};
 pub use error::Error;
-pub use heads::{Mlp, MlpConfig};
+pub use heads::{Fcn, FcnConfig, Mlp, MlpConfig};
 pub use init::Init;
 pub use layers::{BatchNorm, BatchNormMode, Conv2d, ConvConfig, Linear};
 pub use store::{Entry, Path, Role, Store};

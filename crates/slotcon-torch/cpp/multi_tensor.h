@@ -5,12 +5,21 @@
 namespace slotcon {
 struct StepRule;
 
-// 1 where any gradient or the loss is not finite, else 0: a float scalar on their device, written to `found`.
-void find_non_finite(Tensors gradients, const at::Tensor& loss, const at::Tensor& found);
+// What the first half of a step found out about one group of parameters for the second.
+struct Inspection {
+  // LARS: by how much each update is multiplied, [n]; else undefined.
+  at::Tensor trust;
+  // LARS by libtorch's operations: gradients with their weight decay, where that is not zero; else empty.
+  std::vector<at::Tensor> updates;
+};
+
+// Reads every gradient, with LARS every weight as well, and writes 1 to `found` (a float scalar) if a gradient is not finite.
+std::unique_ptr<Inspection> inspect(Tensors parameters, Tensors gradients, const StepRule& rule,
+                                    const at::Tensor& inverse_scale, const at::Tensor& found);
 
 // Moves parameters and momentum buffers, unless `found` is 1; gradients are multiplied by `inverse_scale` first.
 void optimizer_step(Tensors parameters, Tensors gradients, Tensors momenta, const StepRule& rule,
-                    const at::Tensor& inverse_scale, const at::Tensor& found);
+                    const Inspection& inspection, const at::Tensor& inverse_scale, const at::Tensor& found);
 
 // teacher += (student - teacher) * weight
 void lerp(Tensors teacher, Tensors student, double weight);

@@ -27,6 +27,8 @@ pub(crate) mod bridge {
         momentum: f64,
         weight_decay: f64,
         scaled: bool,
+        /// Whether libtorch's operations compute it on a CPU as well.
+        operations: bool,
     }
 
     unsafe extern "C++" {
@@ -48,12 +50,20 @@ pub(crate) mod bridge {
         fn reset_peak(device: i8) -> Result<()>;
 
         include!("multi_tensor.h");
-        fn find_non_finite(gradients: &[TensorRef], loss: &AtTensor, found: &AtTensor) -> Result<()>;
+        type Inspection;
+        fn inspect(
+            parameters: &[TensorRef],
+            gradients: &[TensorRef],
+            rule: &StepRule,
+            inverse_scale: &AtTensor,
+            found: &AtTensor,
+        ) -> Result<UniquePtr<Inspection>>;
         fn optimizer_step(
             parameters: &[TensorRef],
             gradients: &[TensorRef],
             momenta: &[TensorRef],
             rule: &StepRule,
+            inspection: &Inspection,
             inverse_scale: &AtTensor,
             found: &AtTensor,
         ) -> Result<()>;

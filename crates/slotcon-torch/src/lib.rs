@@ -6,6 +6,7 @@
 
 mod allocator;
 mod autocast;
+mod backend;
 pub mod distributed;
 mod error;
 mod ffi;
@@ -19,6 +20,7 @@ pub mod upload;
 
 pub use allocator::keep_freed_memory;
 pub use autocast::autocast;
+pub use backend::Backend;
 pub use error::Error;
 pub use layout::channels_last;
 pub use linear::{convolve_1x1, linear};

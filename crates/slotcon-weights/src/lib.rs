@@ -7,6 +7,7 @@
 //! [`atomic_file`]. This crate knows networks only as lists of named tensors, and no method.
 
 pub mod atomic_file;
+mod backbone;
 pub mod dtype;
 mod error;
 mod fit;
@@ -17,6 +18,7 @@ pub mod safetensors;
 pub mod torch_save;
 mod weight_file;
 
+pub use backbone::{FoundBackbone, find_backbone};
 pub use dtype::Dtype;
 pub use error::WeightsError;
 pub use fit::{Found, fit};

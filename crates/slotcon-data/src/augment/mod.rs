@@ -9,6 +9,8 @@ pub mod color;
 mod config;
 mod draw;
 mod hue;
+pub mod photometric;
+pub mod semantic;
 
 pub use apply::{Workspace, make_view};
 pub(crate) use apply::{blur_and_solarize, change_colours, crop_and_resize};

@@ -71,7 +71,7 @@ pub fn read_label_map(path: &Path) -> Result<LabelMap> {
     })
 }
 
-fn decode_label_map(bytes: impl BufRead + Seek) -> Result<LabelMap, PictureError> {
+pub(crate) fn decode_label_map(bytes: impl BufRead + Seek) -> Result<LabelMap, PictureError> {
     let broken = |e: png::DecodingError| PictureError::Decode {
         format: "PNG",
         reason: e.to_string(),

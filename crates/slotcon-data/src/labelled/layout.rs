@@ -17,6 +17,8 @@ pub enum LabelLayout {
     /// Cityscapes: `CITY/NAME_leftImg8bit.png` and `CITY/NAME_gtFine_labelIds.png`, the 27 classes from road (7) to bicycle
     /// (33).
     Cityscapes,
+    /// The same files as the 19 classes that Cityscapes itself measures; every other id counts for nothing.
+    Cityscapes19,
     /// PASCAL VOC: `JPEGImages` and `SegmentationClass`, 21 classes with the background. Pictures without a map are left out.
     Voc,
     /// ADE20K as SceneParsing publishes it: 150 classes, 0 is none of them.
@@ -25,10 +27,11 @@ pub enum LabelLayout {
 
 impl LabelLayout {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Index,
         Self::CocoStuff,
         Self::Cityscapes,
+        Self::Cityscapes19,
         Self::Voc,
         Self::Ade20k,
     ];
@@ -39,6 +42,7 @@ impl LabelLayout {
             Self::Index => "index",
             Self::CocoStuff => "cocostuff",
             Self::Cityscapes => "cityscapes",
+            Self::Cityscapes19 => "cityscapes19",
             Self::Voc => "voc",
             Self::Ade20k => "ade20k",
         }
@@ -50,6 +54,7 @@ impl LabelLayout {
             Self::Index => None,
             Self::CocoStuff => Some(published::cocostuff27()),
             Self::Cityscapes => Some(published::cityscapes27()),
+            Self::Cityscapes19 => Some(published::cityscapes19()),
             Self::Voc => Some(published::voc()),
             Self::Ade20k => Some(published::ade20k()),
         }
@@ -59,7 +64,7 @@ impl LabelLayout {
     /// picture of the set.
     pub(super) fn of_picture(self, path: &Path) -> Option<PathBuf> {
         match self {
-            Self::Cityscapes => without(path, "_leftImg8bit"),
+            Self::Cityscapes | Self::Cityscapes19 => without(path, "_leftImg8bit"),
             _ => Some(path.with_extension("")),
         }
     }
@@ -67,7 +72,7 @@ impl LabelLayout {
     /// The same from the label map's path.
     pub(super) fn of_labels(self, path: &Path) -> Option<PathBuf> {
         match self {
-            Self::Cityscapes => without(path, "_gtFine_labelIds"),
+            Self::Cityscapes | Self::Cityscapes19 => without(path, "_gtFine_labelIds"),
             _ => Some(path.with_extension("")),
         }
     }

@@ -1,17 +1,24 @@
 //! Pictures with label maps, in the layouts in which people keep them.
 
+mod check;
 mod label_map;
 mod layout;
 mod pair;
 mod published;
+mod splits;
+mod table;
 
 use std::path::Path;
 
 use serde::Deserialize;
 
+pub use check::{LabelSummary, check_labels};
+pub(crate) use label_map::decode_label_map;
 pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
 pub use pair::{NameList, Pair, pairs};
+pub use splits::Splits;
+pub use table::ClassTable;
 
 use crate::error::Error;
 

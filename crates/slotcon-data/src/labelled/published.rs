@@ -91,11 +91,43 @@ pub(super) fn cityscapes27() -> Classes {
         (22, "terrain"),
         (23, "sky"),
     ];
+    by_id(&IDS, Some(10))
+}
+
+/// Classes by their id in the files; every other id is ignored.
+fn by_id(named: &[(u16, &str)], things: Option<usize>) -> Classes {
     let mut ids = vec![IGNORED; 256];
-    for (class, (id, _)) in (0u16..).zip(IDS) {
-        ids[usize::from(id)] = class;
+    for (class, (id, _)) in (0u16..).zip(named) {
+        ids[usize::from(*id)] = class;
     }
-    classes(&IDS.map(|(_, name)| name), Some(10), Some(ids))
+    let names = Vec::from_iter(named.iter().map(|(_, name)| *name));
+    classes(&names, things, Some(ids))
+}
+
+/// Cityscapes' 19 classes of its own benchmark, by the ids of `labelIds` (cityscapesScripts' `labels.py`).
+pub(super) fn cityscapes19() -> Classes {
+    const IDS: [(u16, &str); 19] = [
+        (7, "road"),
+        (8, "sidewalk"),
+        (11, "building"),
+        (12, "wall"),
+        (13, "fence"),
+        (17, "pole"),
+        (19, "traffic light"),
+        (20, "traffic sign"),
+        (21, "vegetation"),
+        (22, "terrain"),
+        (23, "sky"),
+        (24, "person"),
+        (25, "rider"),
+        (26, "car"),
+        (27, "truck"),
+        (28, "bus"),
+        (31, "train"),
+        (32, "motorcycle"),
+        (33, "bicycle"),
+    ];
+    by_id(&IDS, None)
 }
 
 /// PASCAL VOC: the background and 20 things.
@@ -294,6 +326,7 @@ mod tests {
         for (made, count) in [
             (cocostuff27(), 27),
             (cityscapes27(), 27),
+            (cityscapes19(), 19),
             (voc(), 21),
             (ade20k(), 150),
         ] {

@@ -1,8 +1,9 @@
 //! Batches, made by threads ahead of their use, in an order that no number of threads changes. What a sample is, the maker
-//! says: [`PairMaker`] makes two views of a picture.
+//! says: [`PairMaker`] makes two views of a picture, [`LabelledMaker`] a crop of a picture and its label map.
 
 mod batch;
 mod config;
+mod labelled;
 mod make;
 mod pair;
 mod policy;
@@ -15,6 +16,7 @@ use std::thread::JoinHandle;
 
 pub use batch::{BadPicture, Batch};
 pub use config::LoaderConfig;
+pub use labelled::{CropInfo, LabelledMaker, LabelledScratch};
 pub use make::MakeSample;
 pub(crate) use pair::Stage;
 pub use pair::{PairInfo, PairMaker, PairScratch, make_pair};
@@ -84,7 +86,7 @@ impl<M: MakeSample> Loader<M> {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let shared = Arc::new(Shared::new(dataset, maker, &config, sampler, source));
+        let shared = Arc::new(Shared::new(dataset, maker, &config, sampler, &source));
         let mut loader = Self {
             shared,
             threads: Vec::new(),

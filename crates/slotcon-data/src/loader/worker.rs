@@ -110,12 +110,12 @@ impl<M: MakeSample> Shared<M> {
         maker: M,
         config: &LoaderConfig,
         sampler: Sampler,
-        source: Arc<dyn BufferSource>,
+        source: &Arc<dyn BufferSource>,
     ) -> Self {
         let pools = maker.sample_bytes().into_iter();
         let pools = pools.map(|bytes| {
             (
-                Arc::new(Pool::new(config.batch * bytes, Arc::clone(&source))),
+                Arc::new(Pool::new(config.batch * bytes, Arc::clone(source))),
                 bytes,
             )
         });

@@ -4,7 +4,7 @@ mod groups;
 
 use slotcon_nn::{Role, Store};
 use slotcon_torch::distributed::{Ranks, Traffic};
-use slotcon_torch::multi_tensor::{Rule, find_non_finite, optimizer_step};
+use slotcon_torch::multi_tensor::{Group, Rule, Step};
 use tch::{Kind, Tensor};
 
 pub use groups::ParameterGroup;
@@ -102,36 +102,19 @@ impl Optimizer {
         loss: &Tensor,
         inverse_scale: Option<&Tensor>,
     ) -> Result<Tensor, slotcon_torch::Error> {
-        let mut members = Vec::from_iter((0..=self.groups.len()).map(|_| Members::default()));
-        let mut gradients = Vec::with_capacity(self.parameters.len());
+        // Those of no group come last.
+        let rules = self.groups.iter().map(Some).chain([None]);
+        let mut groups = Vec::from_iter(rules.map(|group| Group::new(self.rule(lr, group))));
         for (i, parameter) in self.parameters.iter().enumerate() {
             let gradient = parameter.grad();
             if gradient.defined() {
-                gradients.push(gradient.shallow_clone());
-                members[self.group_of[i]].push(parameter, gradient, &self.momenta[i]);
+                groups[self.group_of[i]].push(parameter, gradient, &self.momenta[i]);
             }
         }
-        find_non_finite(&gradients, &loss.detach(), &mut self.non_finite)?;
+        let step = Step::inspect(&groups, loss, inverse_scale, &mut self.non_finite)?;
         // The loss is a rank's own: all skip a step, or none.
         self.ranks.max_(&mut self.non_finite, Traffic::Control)?;
-        for (i, members) in members.iter().enumerate() {
-            if !members.parameters.is_empty() {
-                let rule = self.rule(lr, self.groups.get(i));
-                let Members {
-                    parameters,
-                    gradients,
-                    momenta,
-                } = members;
-                optimizer_step(
-                    parameters,
-                    gradients,
-                    momenta,
-                    rule,
-                    inverse_scale,
-                    &self.non_finite,
-                )?;
-            }
-        }
+        step.take(&self.non_finite)?;
         Ok(self.non_finite.copy())
     }
 
@@ -159,21 +142,5 @@ impl Optimizer {
             .iter()
             .map(String::as_str)
             .zip(self.momenta.iter().map(Tensor::shallow_clone))
-    }
-}
-
-/// The parameters of a group that have a gradient.
-#[derive(Default)]
-struct Members {
-    parameters: Vec<Tensor>,
-    gradients: Vec<Tensor>,
-    momenta: Vec<Tensor>,
-}
-
-impl Members {
-    fn push(&mut self, parameter: &Tensor, gradient: Tensor, momentum: &Tensor) {
-        self.parameters.push(parameter.shallow_clone());
-        self.gradients.push(gradient);
-        self.momenta.push(momentum.shallow_clone());
     }
 }

@@ -1,9 +1,8 @@
-//! `slotcon evaluate`: what the groups are worth, measured against labels.
+//! `slotcon evaluate clusters`: what the groups are worth, measured against labels.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
@@ -13,22 +12,10 @@ use slotcon_metrics::Matching;
 
 use crate::arguments::{JsonArg, NetworkArgs};
 
-/// Measure a checkpoint.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    Clusters(ClustersArgs),
-}
-
 /// Unsupervised semantic segmentation: the groups of every pixel against true label maps, by mean intersection over union
 /// and pixel accuracy.
 #[derive(Debug, clap::Args)]
-struct ClustersArgs {
+pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
     /// Folder of pictures.
@@ -79,12 +66,6 @@ struct ClustersArgs {
 /// # Errors
 /// A file that cannot be used.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match &args.what {
-        What::Clusters(args) => clusters(args),
-    }
-}
-
-fn clusters(args: &ClustersArgs) -> anyhow::Result<ExitCode> {
     let mut segmenter = args.network.open()?;
     if let Some(side) = args.network_side {
         segmenter = segmenter.with_input_size(side);

@@ -1,0 +1,34 @@
+//! `slotcon evaluate`: a checkpoint measured against labels.
+
+mod clusters;
+mod semantic;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+pub use clusters::{as_json, baselines, table};
+
+/// Measure a checkpoint.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Clusters(clusters::Args),
+    Semantic(semantic::Args),
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A file that cannot be used.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.what {
+        What::Clusters(args) => clusters::run(args),
+        What::Semantic(args) => semantic::run(args),
+    }
+}

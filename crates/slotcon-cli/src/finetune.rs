@@ -1,0 +1,210 @@
+//! `slotcon finetune`: from a backbone and labelled pictures to a network for a task.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use slotcon_data::labelled::{Classes, LabelLayout, Pair, Splits, pairs};
+use slotcon_train::train;
+use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation, Sources, Start};
+
+use crate::report;
+use crate::run_arguments::{Prepared, RunArgs, published};
+
+/// Fine-tune a backbone on labelled pictures.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    task: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Semantic(SemanticArgs),
+}
+
+/// Semantic segmentation: a class for every pixel, by a fully convolutional head on the backbone.
+///
+/// The run directory is that of pretrain: recipe.toml, metrics.jsonl, TensorBoard events, log.txt, checkpoints/ (best.safetensors
+/// by mIoU on the pictures kept for measuring), report.html. Every label map is looked at before the first step.
+#[derive(Debug, clap::Args)]
+#[command(after_help = published::<SemanticRecipe>())]
+struct SemanticArgs {
+    /// Folder of the labelled set, arranged as --layout says.
+    #[arg(long, value_name = "DIR", required_unless_present = "images")]
+    data: Option<PathBuf>,
+    /// index: images/ and labels/, with or without train/ and val/ below them, classes from --classes. voc (the folder
+    /// VOC2012), cityscapes (its 19 classes), ade20k, cocostuff: as they are published.
+    #[arg(long, default_value = "index", value_name = "NAME")]
+    layout: LabelLayout,
+    /// Pictures to learn from, in place of --data; with --labels.
+    #[arg(long, value_name = "DIR", requires = "labels", conflicts_with = "data")]
+    images: Option<PathBuf>,
+    /// Their label maps.
+    #[arg(long, value_name = "DIR", requires = "images")]
+    labels: Option<PathBuf>,
+    /// Pictures to measure on while it learns; with --val-labels.
+    #[arg(long, value_name = "DIR", requires_all = ["images", "val_labels"])]
+    val_images: Option<PathBuf>,
+    /// Their label maps.
+    #[arg(long, value_name = "DIR", requires = "val_images")]
+    val_labels: Option<PathBuf>,
+    /// {"classes": ["sky", …], "ignore_index": 255}, and if wanted "ids": class of every id in the files. Needed for the layout
+    /// index; without it classes.json in DIR is taken.
+    #[arg(long, value_name = "FILE")]
+    classes: Option<PathBuf>,
+    /// Learn from N labelled pictures only, evenly spread over the set.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// The backbone to start from: a checkpoint of pretrain (its teacher), a ResNet's state dict of torchvision or timm, one with
+    /// prefixes as MoCo's; or none, from scratch. A weight that is missing or of another shape is an error.
+    #[arg(long, value_name = "FILE|none")]
+    backbone: PathBuf,
+    /// Which backbone of a file that holds several: what its names begin with, e.g. encoder_q (the student of SlotCon).
+    #[arg(long, value_name = "PREFIX")]
+    backbone_prefix: Option<String>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Whatever ends the run.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.task {
+        What::Semantic(args) => semantic(args),
+    }
+}
+
+fn semantic(args: SemanticArgs) -> anyhow::Result<ExitCode> {
+    let sources = args.sources()?;
+    let (mut recipe, options) = match args.run.prepare::<SemanticRecipe>()? {
+        Prepared::Train { recipe, options } => (recipe, options),
+        Prepared::Done(code) => return Ok(code),
+    };
+    // The checkpoint should know its classes by itself.
+    if let Some(recipe) = &mut recipe
+        && recipe.data.classes.is_empty()
+    {
+        recipe.data.classes.clone_from(&sources.classes.classes);
+    }
+    let outcome = train::<SemanticSegmentation>(recipe, &sources, &options);
+    report::of_run(outcome, &options)
+}
+
+impl SemanticArgs {
+    fn sources(&self) -> anyhow::Result<Sources> {
+        // Fine-tuning learns the classes that Cityscapes itself measures.
+        let layout = match self.layout {
+            LabelLayout::Cityscapes => LabelLayout::Cityscapes19,
+            other => other,
+        };
+        let (splits, folders) = match (&self.data, &self.images, &self.labels) {
+            (Some(root), ..) => (Splits::open(root, layout)?, vec![root.clone()]),
+            (None, Some(images), Some(labels)) => {
+                let val = match (&self.val_images, &self.val_labels) {
+                    (Some(images), Some(labels)) => pairs(images, labels, layout, None)?,
+                    _ => Vec::new(),
+                };
+                let splits = Splits {
+                    train: pairs(images, labels, layout, None)?,
+                    val,
+                    notes: Vec::new(),
+                };
+                (splits, vec![images.clone(), labels.clone()])
+            }
+            _ => bail!("give --data DIR, or --images DIR and --labels DIR"),
+        };
+        for note in &splits.notes {
+            eprintln!("note: {note}");
+        }
+        let start = if self.backbone.as_os_str() == "none" {
+            Start::Scratch
+        } else {
+            Start::Backbone {
+                path: weights_of(&self.backbone)?,
+                prefix: self.backbone_prefix.clone(),
+            }
+        };
+        Ok(Sources {
+            train: spread(splits.train, self.limit),
+            val: splits.val,
+            classes: classes(layout, self.classes.as_ref(), self.data.as_ref())?,
+            folders,
+            start,
+        })
+    }
+}
+
+/// The classes of a labelled set: of `file`, of the layout, or of `classes.json` in its folder.
+///
+/// # Errors
+/// A file that cannot be used, or that is needed and not there.
+pub fn classes(
+    layout: LabelLayout,
+    file: Option<&PathBuf>,
+    root: Option<&PathBuf>,
+) -> anyhow::Result<Classes> {
+    if let Some(file) = file {
+        return Ok(Classes::open(file)?);
+    }
+    if let Some(published) = layout.classes() {
+        return Ok(published);
+    }
+    let beside = root
+        .map(|root| root.join("classes.json"))
+        .filter(|file| file.is_file());
+    match beside {
+        Some(file) => Ok(Classes::open(&file)?),
+        None => bail!(
+            "--layout {layout} needs --classes FILE: {{\"classes\": [\"sky\", …], \"ignore_index\": 255}}"
+        ),
+    }
+}
+
+/// A file with weights: itself, or the best or last checkpoint of a run directory.
+///
+/// # Errors
+/// A folder that is no run directory.
+pub fn weights_of(path: &PathBuf) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.clone());
+    }
+    let directory = slotcon_train::RunDirectory::at(path);
+    let found = [directory.best(), directory.last()]
+        .into_iter()
+        .find(|file| file.exists());
+    found.with_context(|| {
+        format!(
+            "{}: is a folder without checkpoints/last.safetensors",
+            path.display()
+        )
+    })
+}
+
+/// `limit` of `all`, evenly spread.
+fn spread(all: Vec<Pair>, limit: Option<u32>) -> Vec<Pair> {
+    match limit.map(|n| n as usize) {
+        Some(n) if n < all.len() => (0..n).map(|i| all[i * all.len() / n].clone()).collect(),
+        _ => all,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_takes_pictures_from_all_over_the_set() {
+        let pair = |i: usize| Pair {
+            picture: format!("{i}").into(),
+            labels: format!("{i}").into(),
+        };
+        let all = Vec::from_iter((0..10).map(pair));
+        assert_eq!(spread(all.clone(), Some(3)), [pair(0), pair(3), pair(6)]);
+        assert_eq!(spread(all.clone(), Some(10)), all);
+        assert_eq!(spread(all.clone(), None), all);
+    }
+}

@@ -1,0 +1,68 @@
+//! What can go wrong in transfer beside what the engine knows.
+
+use std::path::PathBuf;
+
+/// Errors of this crate; each names the file or value.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// Pictures, label maps or their folders cannot be used.
+    #[error(transparent)]
+    Data(#[from] slotcon_data::Error),
+    /// A label map cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Labels {
+        /// The map.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// The recipe names other classes than the data.
+    #[error(
+        "the recipe names {recipe} classes (data.classes), the data has {data}{first}; leave data.classes empty to take those of the data"
+    )]
+    Classes {
+        /// How many the recipe names.
+        recipe: usize,
+        /// How many the data has.
+        data: usize,
+        /// The first that differs, in words.
+        first: String,
+    },
+    /// More classes than can be learned.
+    #[error("{0}")]
+    TooManyClasses(String),
+    /// A checkpoint that does not say its classes.
+    #[error("{}: its recipe names no classes (data.classes)", path.display())]
+    NoClasses {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// Nothing to learn from.
+    #[error("there is no picture with a label map to learn from")]
+    NoPairs,
+    /// No scale to look at pictures.
+    #[error("no scale is given at which pictures are seen")]
+    NoScale,
+    /// Counts that give no figure.
+    #[error(transparent)]
+    Metrics(#[from] slotcon_metrics::Error),
+    /// libtorch refused an operation.
+    #[error(transparent)]
+    Torch(#[from] slotcon_torch::Error),
+}
+
+impl From<tch::TchError> for TransferError {
+    fn from(error: tch::TchError) -> Self {
+        slotcon_torch::Error::from(error).into()
+    }
+}
+
+impl From<TransferError> for slotcon_train::Error {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Data(error) => error.into(),
+            TransferError::Torch(error) => error.into(),
+            error => Self::task(error),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Fine-tuning for semantic segmentation as a task of the training engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slotcon_data::loader::{CropInfo, LabelledMaker};
+use slotcon_nn::Store;
+use slotcon_torch::distributed::Ranks;
+use slotcon_torch::{autocast, channels_last};
+use slotcon_train::feed::{DeviceBatch, Feed};
+use slotcon_train::normalise::Normaliser;
+use slotcon_train::recipe::TaskRecipe;
+use slotcon_train::task::{Forward, Part, Share, Validation};
+use slotcon_train::{Error, Metrics, Task};
+use slotcon_weights::{WeightFile, find_backbone, fit};
+use tch::{Device, Kind, Tensor};
+
+use super::data::{SemanticData, Sources, Start};
+use super::evaluate::{Evaluator, measure};
+use super::network::{Losses, Segmentor};
+use super::recipe::{Normalisation, SemanticRecipe};
+
+/// A segmentor being trained.
+#[derive(Debug)]
+pub struct SemanticSegmentation {
+    store: Store,
+    network: Segmentor,
+    normaliser: Normaliser,
+    recipe: SemanticRecipe,
+    data: SemanticData,
+}
+
+impl Normalisation {
+    /// Mean and deviation of red, green and blue, applied to values of 0..255.
+    pub fn on(self, device: Device) -> Normaliser {
+        use slotcon_train::normalise::{MEAN, STD};
+        match self {
+            Self::Imagenet => Normaliser::new(device),
+            Self::ImagenetUndivided => Normaliser::with(MEAN, STD, device),
+        }
+    }
+}
+
+/// Normalised crops `[B, 3, side, side]`, zero where the picture does not fill them, and labels `[B, side, side]`.
+fn crops(
+    batch: &DeviceBatch<CropInfo>,
+    range: std::ops::Range<usize>,
+    side: usize,
+    normaliser: &Normaliser,
+) -> (Tensor, Tensor) {
+    let pixels = (side * side) as i64;
+    let (first, count) = (range.start as i64, range.len() as i64);
+    let rgb = batch.pixels[0].narrow(0, first * pixels * 3, count * pixels * 3);
+    let pictures = normaliser.apply(&rgb, side, side);
+    for (i, info) in batch.info[range].iter().enumerate() {
+        let (width, height) = (i64::from(info.filled.0), i64::from(info.filled.1));
+        let (side, picture) = (side as i64, pictures.get(i as i64));
+        if width < side {
+            let _ = picture.narrow(2, width, side - width).zero_();
+        }
+        if height < side {
+            let _ = picture.narrow(1, height, side - height).zero_();
+        }
+    }
+    let labels = batch.pixels[1].narrow(0, first * pixels, count * pixels);
+    let side = side as i64;
+    (channels_last(&pictures), labels.reshape([count, side, side]))
+}
+
+impl Task for SemanticSegmentation {
+    type Recipe = SemanticRecipe;
+    type Sources = Sources;
+    type Data = SemanticData;
+    type Batches = Feed<LabelledMaker>;
+    type Output = ();
+
+    fn open(sources: &Sources, recipe: &SemanticRecipe) -> Result<SemanticData, Error> {
+        SemanticData::open(sources, recipe).map_err(Into::into)
+    }
+
+    fn samples(data: &SemanticData) -> u64 {
+        data.pictures.len() as u64
+    }
+
+    fn folders(sources: &Sources) -> Vec<PathBuf> {
+        sources.folders.clone()
+    }
+
+    fn new(
+        recipe: &SemanticRecipe,
+        data: &SemanticData,
+        device: Device,
+        ranks: &Ranks,
+    ) -> Result<Self, Error> {
+        let store = Store::across(device, Kind::Float, ranks.clone());
+        let network = Segmentor::new(&store.root(), recipe.network(data.names.len() as i64)?);
+        Ok(Self {
+            network,
+            store,
+            normaliser: recipe.data.normalisation.on(device),
+            recipe: recipe.clone(),
+            data: data.clone(),
+        })
+    }
+
+    fn batches(
+        recipe: &SemanticRecipe,
+        data: &SemanticData,
+        share: &Share,
+        device: Device,
+    ) -> Result<Feed<LabelledMaker>, Error> {
+        let timeout = Duration::from_secs_f64(recipe.loading().read_timeout);
+        let labels = Arc::clone(&data.labels);
+        let maker = LabelledMaker::new(recipe.data.augment.clone(), labels, data.table.clone(), timeout)?;
+        let config = recipe.loading().loader_config(recipe.run.seed, share);
+        Feed::new(Arc::clone(&data.pictures), maker, config, device)
+    }
+
+    fn initialise(&mut self, sources: &Sources) -> Result<Vec<String>, Error> {
+        let mut notes = self.data.notes();
+        if let Start::Backbone { path, prefix } = &sources.start {
+            let found = find_backbone(&WeightFile::open(path)?, prefix.as_deref())?;
+            let report = fit(path, &self.store.entries(), "backbone.", &found.tensors)?;
+            notes.push(format!(
+                "backbone from {}: {} of its tensors taken{}",
+                path.display(),
+                report.matched.len(),
+                found.note.map_or_else(String::new, |note| format!("; {note}"))
+            ));
+        } else {
+            notes.push("the backbone starts from random weights".into());
+        }
+        Ok(notes)
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn forward(
+        &mut self,
+        batch: &DeviceBatch<CropInfo>,
+        part: Part,
+        half: Option<Kind>,
+    ) -> Result<Forward<()>, Error> {
+        let side = self.recipe.data.augment.crop as usize;
+        let (pictures, labels) = crops(batch, part.range(batch.info.len()), side, &self.normaliser);
+        let logits = autocast(self.store.device(), half, || {
+            self.network.forward_train(&pictures)
+        })??;
+        drop(pictures);
+        let Losses {
+            total,
+            decode,
+            auxiliary,
+        } = self.network.losses(&logits.to_float(), &labels)?;
+        let mut parts = vec![("decode_loss", decode)];
+        parts.extend(auxiliary.map(|loss| ("auxiliary_loss", loss)));
+        Ok(Forward {
+            loss: total,
+            parts,
+            output: (),
+        })
+    }
+
+    fn summary(&self, metrics: &Metrics) -> String {
+        let miou = metrics.number("validation/miou");
+        miou.map_or_else(String::new, |miou| format!("mIoU {:.1} %", 100.0 * miou))
+    }
+
+    fn description(&self) -> String {
+        let model = &self.recipe.model;
+        let frozen = if model.freeze_backbone { " (frozen)" } else { "" };
+        format!(
+            "semantic segmentation, {}{frozen} at output stride {}, {} classes",
+            model.arch,
+            model.output_stride,
+            self.data.names.len()
+        )
+    }
+
+    fn validate(&mut self, half: Option<Kind>) -> Result<Option<Validation>, Error> {
+        if self.data.val.is_empty() {
+            return Ok(None);
+        }
+        let evaluator = Evaluator::of(&self.network, &self.recipe, self.store.device(), half);
+        let measured = measure(
+            &evaluator,
+            &self.data.val,
+            &self.data.table,
+            self.store.ranks(),
+            |_| (),
+        )?;
+        let score = measured.score()?;
+        let mut numbers = vec![
+            ("miou".into(), score.miou),
+            ("pixel_accuracy".into(), score.pixel_accuracy),
+        ];
+        let classes = self.data.names.iter().zip(&score.iou);
+        numbers.extend(classes.filter_map(|(name, iou)| Some((format!("iou/{name}").into(), (*iou)?))));
+        Ok(Some(Validation {
+            score: score.miou,
+            numbers,
+        }))
+    }
+}

@@ -1,0 +1,111 @@
+//! Finding the backbone in a file with weights, whatever stands before its names.
+
+use crate::error::WeightsError;
+use crate::fit::Found;
+use crate::fit_report::{NameAndShape, shown};
+use crate::names::{backbone_prefixes, choose_prefix, from_timm};
+use crate::weight_file::WeightFile;
+
+/// Names that an error spells out.
+const SHOWN: usize = 8;
+
+/// The backbone of a file.
+#[derive(Debug)]
+pub struct FoundBackbone {
+    /// Its tensors by the names that a ResNet has here: `conv1.weight`, `layer1.0.conv1.weight`, …
+    pub tensors: Found,
+    /// What else the file holds.
+    pub others: Vec<NameAndShape>,
+    /// Which of several backbones it is, in words.
+    pub note: Option<String>,
+}
+
+/// The ResNet in `file`: torchvision's or timm's state dict, one with prefixes such as MoCo's `module.encoder_q.`, or a
+/// checkpoint of SlotCon, of which the teacher is taken. `prefix` chooses one of several, by what its names begin with or by
+/// the end of that.
+///
+/// # Errors
+/// No backbone, or several of which none is meant: the choices.
+pub fn find_backbone(file: &WeightFile, prefix: Option<&str>) -> Result<FoundBackbone, WeightsError> {
+    let prefixes = backbone_prefixes(file.tensors.iter().map(|(name, _)| name.as_str()));
+    let mismatch = |reason: String| WeightsError::Mismatch {
+        path: file.path.clone(),
+        reason,
+    };
+    if prefixes.is_empty() {
+        let all = Vec::from_iter(
+            file.tensors
+                .iter()
+                .map(|(name, tensor)| (name.clone(), tensor.size())),
+        );
+        return Err(mismatch(format!(
+            "zero matches: none of its {} tensors is layer1.0.conv1.weight of a ResNet, with whatever prefix; it has {}",
+            all.len(),
+            shown(&all, SHOWN)
+        )));
+    }
+    let slotcon = (file.tensors.iter()).any(|(name, _)| name.ends_with("grouping_k.slot_embed.weight"));
+    let chosen = match prefix {
+        Some(wanted) => {
+            let mut fitting = prefixes.iter().filter(|prefix| fits(prefix, wanted));
+            fitting.next().filter(|_| fitting.next().is_none())
+        }
+        None => choose_prefix(&prefixes, slotcon),
+    };
+    let chosen = chosen.ok_or_else(|| {
+        let choices = prefixes.join(", ");
+        mismatch(match prefix {
+            Some(wanted) => format!("'{wanted}' fits not exactly one of its backbones; they are {choices}"),
+            None => format!("several backbones ({choices}): say which one is meant, or save it alone"),
+        })
+    })?;
+    // The "D" stem is nested in the official names and flat in timm's: the file says which it has.
+    let flat = file
+        .tensors
+        .iter()
+        .any(|(name, _)| name.strip_prefix(chosen.as_str()) == Some("conv1.6.weight"));
+    let mut found = FoundBackbone {
+        tensors: Found::new(),
+        others: Vec::new(),
+        note: None,
+    };
+    for (name, tensor) in &file.tensors {
+        match name.strip_prefix(chosen.as_str()) {
+            Some(rest) => {
+                let ours = if flat { from_timm(rest) } else { rest.into() };
+                found.tensors.insert(ours, (name.clone(), tensor.shallow_clone()));
+            }
+            None => found.others.push((name.clone(), tensor.size())),
+        }
+    }
+    if prefixes.len() > 1 {
+        found.note = Some(format!(
+            "of its backbones {}, the one taken is {chosen}",
+            prefixes.join(", ")
+        ));
+    }
+    Ok(found)
+}
+
+/// Whether the prefix of a backbone is the one that is asked for: itself, or its end, with or without the dot.
+fn fits(prefix: &str, wanted: &str) -> bool {
+    let (prefix, wanted) = (prefix.trim_end_matches('.'), wanted.trim_end_matches('.'));
+    prefix == wanted
+        || prefix
+            .strip_suffix(wanted)
+            .is_some_and(|rest| rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_named_by_its_end() {
+        assert!(fits("state_dict.module.encoder_q.", "encoder_q"));
+        assert!(fits("state_dict.module.encoder_q.", "module.encoder_q."));
+        assert!(fits("", ""));
+        assert!(!fits("state_dict.module.encoder_q.", "coder_q"));
+        assert!(!fits("a.", ""));
+    }
+}
