@@ -6,13 +6,13 @@ use std::path::Path;
 use libtest_mimic::{Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use slotcon_golden as golden;
 use slotcon_nn::{Arch, FcnConfig, ResNetConfig, Role, Store};
 use slotcon_torch::multi_tensor::{Group, Rule, Step};
 use slotcon_transfer::semantic::{AuxiliaryConfig, Inference, Segmentor, SegmentorConfig, Window};
 use tch::{Device, Kind, Tensor};
 
 use crate::compare::{Comparison, fill};
-use crate::support;
 
 /// Relative differences that are allowed; those of tensors are relative to the largest value.
 const LOSS: f64 = 1e-7;
@@ -61,15 +61,10 @@ struct Losses {
     total: f64,
 }
 
-/// Every `fcn_*` case of `folder`.
-pub fn trials(folder: &Path) -> Vec<Trial> {
-    let cases = support::cases(folder, "fcn_", ".json").into_iter();
-    cases
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            Trial::test(name.clone(), move || check(&path, &name))
-        })
-        .collect()
+/// One trial.
+pub fn trials(case: &golden::Case) -> Vec<Trial> {
+    let (name, path) = (case.name(), case.file.clone());
+    vec![Trial::test(name.clone(), move || check(&path, &name))]
 }
 
 fn segmentor(config: &Config) -> Result<SegmentorConfig, Failed> {

@@ -1,34 +1,24 @@
-//! Golden values of the engines of transfer: every case that the folder `transfer` of the fixtures holds.
+//! Golden values of the engines of transfer, from `fixtures/transfer` and the folders that `SLOTCON_FIXTURES` adds.
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod compare;
 mod fcn;
-#[path = "../../../slotcon/tests/golden/support.rs"]
-mod support;
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
+use slotcon_golden::Kind;
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Arguments::from_args();
-    let trials = match support::fixtures() {
-        None => vec![Trial::test("golden (no fixtures)", || Ok(())).with_ignored_flag(true)],
-        Some(folder) => {
-            let folder = folder.join("transfer");
-            let found = if folder.is_dir() {
-                fcn::trials(&folder)
-            } else {
-                Vec::new()
-            };
-            if found.is_empty() {
-                let said = format!("no case fcn_*.json in {}", folder.display());
-                vec![Trial::test("golden (an empty folder)", move || Err(said.into()))]
-            } else {
-                found
-            }
-        }
+    let kind = |prefix| Kind {
+        folder: "transfer",
+        prefix,
+        ending: ".json",
+        beside: &[],
     };
-    libtest_mimic::run(&args, trials).exit_code()
+    let trials = slotcon_golden::trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
+    Ok(libtest_mimic::run(&args, trials).exit_code())
 }
