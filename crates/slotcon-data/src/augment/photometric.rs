@@ -38,7 +38,7 @@ impl Photometric {
         change
     }
 
-    /// Changes `rgb`, whose length is a multiple of 3.
+    /// Changes one row of a picture, `[width, 3]`.
     pub fn apply(&self, rgb: &mut [u8]) {
         if let Some(beta) = self.brightness {
             convert(rgb, 1.0, beta);
@@ -80,12 +80,22 @@ fn convert(values: &mut [u8], alpha: f64, beta: f64) {
         .for_each(|value| *value = table[usize::from(*value)]);
 }
 
-/// Changes a picture in HSV.
+/// Pixels that OpenCV's way back from HSV takes at once with AVX2. It cuts values off in whole blocks of a row and rounds those
+/// of the rest, which its documentation does not say.
+const BLOCK: usize = 32;
+
+/// Changes one row in HSV.
 fn through_hsv(rgb: &mut [u8], change: impl Fn(&mut [u8; 3])) {
-    for pixel in rgb.chunks_exact_mut(3) {
+    let in_blocks = rgb.len() / 3 / BLOCK * BLOCK;
+    for (place, pixel) in rgb.chunks_exact_mut(3).enumerate() {
         let mut hsv = to_hsv([pixel[0], pixel[1], pixel[2]]);
         change(&mut hsv);
-        pixel.copy_from_slice(&to_rgb(hsv));
+        let rounded = if place < in_blocks {
+            f32::floor
+        } else {
+            f32::round_ties_even
+        };
+        pixel.copy_from_slice(&to_rgb(hsv, rounded));
     }
 }
 
@@ -114,23 +124,26 @@ pub fn to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
     [hue + if hue < 0 { 180 } else { 0 }, saturation, value].map(|v| v.clamp(0, 255) as u8)
 }
 
-/// The way back, in float32 (OpenCV's `COLOR_HSV2RGB`).
-pub fn to_rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+/// The way back, in float32 (OpenCV's `COLOR_HSV2RGB`); `rounded` makes whole numbers of values in 0..255.
+pub fn to_rgb([hue, saturation, value]: [u8; 3], rounded: impl Fn(f32) -> f32) -> [u8; 3] {
     let (s, v) = (
         f32::from(saturation) * (1.0 / 255.0),
         f32::from(value) * (1.0 / 255.0),
     );
-    let mut h = f32::from(hue) * (6.0 / 180.0);
-    if h >= 6.0 {
-        h -= 6.0;
-    }
-    let sector = h.floor();
-    let f = h - sector;
-    let table = [v, v * (1.0 - s), v * (1.0 - s * f), v * (1.0 - s * (1.0 - f))];
+    // OpenCV's AVX2 build fuses the products of saturation and fraction with their differences to one.
+    const SCALE: f32 = 6.0 / 180.0;
+    let sector = (f32::from(hue) * SCALE).floor();
+    let f = f32::from(hue) * SCALE - sector;
+    let table = [
+        v,
+        v * (1.0 - s),
+        v * (-s).mul_add(f, 1.0),
+        v * (-s).mul_add(1.0 - f, 1.0),
+    ];
     // Blue, green, red.
     const ORDER: [[usize; 3]; 6] = [[1, 3, 0], [1, 0, 2], [3, 0, 1], [0, 2, 1], [0, 1, 3], [2, 1, 0]];
-    let [b, g, r] = ORDER[(sector as usize).min(5)].map(|i| table[i]);
-    [r, g, b].map(|c| (c * 255.0).round_ties_even().clamp(0.0, 255.0) as u8)
+    let [b, g, r] = ORDER[sector as usize % 6].map(|i| table[i]);
+    [r, g, b].map(|c| rounded(c * 255.0).clamp(0.0, 255.0) as u8)
 }
 
 #[cfg(test)]
@@ -148,7 +161,7 @@ mod tests {
             ([0, 0, 0], [0, 0, 0]),
         ] {
             assert_eq!(to_hsv(rgb), hsv);
-            assert_eq!(to_rgb(hsv), rgb);
+            assert_eq!(to_rgb(hsv, f32::round_ties_even), rgb);
         }
     }
 

@@ -167,7 +167,7 @@ mod tests {
         );
         let error = said(&[good.clone(), small]);
         assert!(
-            error.contains("small-labels.png has 2x1") && error.contains("2x2"),
+            error.contains("small-labels.png: has 2x1") && error.contains("2x2"),
             "{error}"
         );
         let gone = Pair {
