@@ -2,10 +2,9 @@
 
 use libtest_mimic::Failed;
 use safetensors::SafeTensors;
+use slotcon_golden::{sym, values};
 use slotcon_nn::{Role, Store};
 use tch::{Kind, Tensor};
-
-use slotcon_golden::{sym, values};
 
 /// Differences that are spelt out.
 const SHOWN: usize = 20;

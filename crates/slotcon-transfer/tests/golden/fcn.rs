@@ -6,6 +6,7 @@ use std::path::Path;
 use libtest_mimic::{Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use slotcon_golden as golden;
 use slotcon_nn::{Arch, FcnConfig, ResNetConfig, Role, Store};
 use slotcon_torch::multi_tensor::{Group, Rule, Step};
 use slotcon_transfer::semantic::{AuxiliaryConfig, Inference, Segmentor, SegmentorConfig, Window};
@@ -60,10 +61,10 @@ struct Losses {
     total: f64,
 }
 
-/// The trial of one `fcn_*` case.
-pub fn trials(case: &slotcon_golden::Case) -> Result<Vec<Trial>, Box<dyn std::error::Error>> {
-    let (name, path, stem) = (case.name(), case.file.clone(), case.stem.clone());
-    Ok(vec![Trial::test(name, move || check(&path, &stem))])
+/// One trial.
+pub fn trials(case: &golden::Case) -> Vec<Trial> {
+    let (name, path) = (case.name(), case.file.clone());
+    vec![Trial::test(name.clone(), move || check(&path, &name))]
 }
 
 fn segmentor(config: &Config) -> Result<SegmentorConfig, Failed> {

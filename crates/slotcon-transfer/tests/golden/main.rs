@@ -1,4 +1,4 @@
-//! Golden values of the engines of transfer: every case of `fixtures/transfer` and of the folders that `SLOTCON_FIXTURES` adds.
+//! Golden values of the engines of transfer, from `fixtures/transfer` and the folders that `SLOTCON_FIXTURES` adds.
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
@@ -19,6 +19,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ending: ".json",
         beside: &[],
     };
-    let trials = slotcon_golden::trials(kind("fcn_"), fcn::trials)?;
+    let trials = slotcon_golden::trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
     Ok(libtest_mimic::run(&args, trials).exit_code())
 }
