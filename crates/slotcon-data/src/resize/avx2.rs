@@ -5,8 +5,7 @@ use std::arch::x86_64::{__m128i, __m256i};
 use pulp::bytemuck::cast;
 use pulp::x86::V3;
 
-use super::rows::HALF;
-use super::weights::{WEIGHT_BITS, Weights};
+use super::weights::{HALF, WEIGHT_BITS, Weights};
 
 /// Lower bits of a weight that are multiplied apart: 22 bits do not fit into one 16-bit product.
 const LOW_BITS: u32 = 11;
