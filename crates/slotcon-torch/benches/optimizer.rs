@@ -6,14 +6,14 @@
 use std::time::Instant;
 
 use slotcon_torch::Backend;
-use slotcon_torch::multi_tensor::{Group, Rule, Step};
+use slotcon_torch::multi_tensor::{OptimizerStep, Rule, TensorGroup};
 use tch::{Device, Kind, Tensor};
 
 const ROUNDS: usize = 5;
 const STEPS: usize = 10;
 
-fn group() -> Group {
-    let mut group = Group::new(Rule {
+fn group() -> TensorGroup {
+    let mut group = TensorGroup::new(Rule {
         lars: Some(0.001),
         lr: 0.01,
         momentum: 0.9,
@@ -30,12 +30,12 @@ fn group() -> Group {
     group
 }
 
-fn seconds(backend: Backend, groups: &[Group]) -> f64 {
+fn seconds(backend: Backend, groups: &[TensorGroup]) -> f64 {
     let mut found = Tensor::zeros([0i64; 0], (Kind::Float, Device::Cpu));
     let loss = Tensor::from(1f32);
     let start = Instant::now();
     for _ in 0..STEPS {
-        let step = Step::inspect_by(backend, groups, &loss, None, &mut found).unwrap();
+        let step = OptimizerStep::inspect_by(backend, groups, &loss, None, &mut found).unwrap();
         step.take(&found).unwrap();
     }
     start.elapsed().as_secs_f64() / STEPS as f64

@@ -222,9 +222,9 @@ void optimizer_step(Tensors parameters, Tensors gradients, Tensors momenta, cons
                   /*is_first_step=*/false, /*grad_scale=*/{}, found);
 }
 
-void lerp(Tensors teacher, Tensors student, double weight) {
+void lerp(Tensors targets, Tensors sources, double weight) {
   c10::NoGradGuard no_grad;
-  at::_foreach_lerp_(to_vector(teacher), to_vector(student), at::Scalar(weight));
+  at::_foreach_lerp_(to_vector(targets), to_vector(sources), at::Scalar(weight));
 }
 
 }  // namespace slotcon

@@ -21,6 +21,6 @@ std::unique_ptr<Inspection> inspect(Tensors parameters, Tensors gradients, const
 void optimizer_step(Tensors parameters, Tensors gradients, Tensors momenta, const StepRule& rule,
                     const Inspection& inspection, const at::Tensor& inverse_scale, const at::Tensor& found);
 
-// teacher += (student - teacher) * weight
-void lerp(Tensors teacher, Tensors student, double weight);
+// targets += (sources - targets) * weight
+void lerp(Tensors targets, Tensors sources, double weight);
 }  // namespace slotcon

@@ -31,6 +31,17 @@ pub(crate) mod bridge {
         operations: bool,
     }
 
+    /// How RoIAlign pools.
+    struct RoiAlignRule {
+        height: i64,
+        width: i64,
+        scale: f64,
+        sampling: i64,
+        aligned: bool,
+        /// Whether libtorch's operations compute it on a CPU as well.
+        operations: bool,
+    }
+
     unsafe extern "C++" {
         include!("tensors.h");
         #[namespace = "at"]
@@ -67,7 +78,24 @@ pub(crate) mod bridge {
             inverse_scale: &AtTensor,
             found: &AtTensor,
         ) -> Result<()>;
-        fn lerp(teacher: &[TensorRef], student: &[TensorRef], weight: f64) -> Result<()>;
+        fn lerp(targets: &[TensorRef], sources: &[TensorRef], weight: f64) -> Result<()>;
+
+        include!("nms.h");
+        fn nms(
+            boxes: &AtTensor,
+            scores: &AtTensor,
+            groups: &AtTensor,
+            threshold: f64,
+            operations: bool,
+        ) -> Result<UniquePtr<AtTensor>>;
+
+        include!("roi_align.h");
+        fn roi_align(
+            features: &AtTensor,
+            boxes: &AtTensor,
+            pictures: &AtTensor,
+            rule: &RoiAlignRule,
+        ) -> Result<UniquePtr<AtTensor>>;
 
         include!("store.h");
         type Store;

@@ -14,7 +14,9 @@ mod layout;
 mod linear;
 mod memory;
 pub mod multi_tensor;
+mod nms;
 mod process;
+mod roi_align;
 mod stopwatch;
 pub mod upload;
 
@@ -25,5 +27,7 @@ pub use error::Error;
 pub use layout::channels_last;
 pub use linear::{convolve_1x1, linear};
 pub use memory::{peak_bytes, reset_peak};
+pub use nms::{nms, nms_by};
 pub use process::end_process;
+pub use roi_align::RoiAlign;
 pub use stopwatch::Stopwatch;

@@ -1,8 +1,8 @@
 //! Optimizer steps over all parameters at once: few kernels on a GPU, few passes over memory on a CPU, and no
 //! wait for a GPU: a step that must be skipped is skipped there.
 //!
-//! A step has two halves, between which the ranks of a run agree on whether to take it: [`Step::inspect`] reads the gradients
-//! and finds what is not finite, [`Step::take`] moves the parameters. On a CPU a step of LARS reads or writes memory of the
+//! A step has two halves, between which the ranks of a run agree on whether to take it: [`OptimizerStep::inspect`] reads the gradients
+//! and finds what is not finite, [`OptimizerStep::take`] moves the parameters. On a CPU a step of LARS reads or writes memory of the
 //! parameters' size seven times: weights and gradients for the norms, then weights, gradients and momenta, of which weights
 //! and momenta are written back.
 
@@ -29,7 +29,7 @@ pub struct Rule {
 /// Parameters that share a rule. Parameters, gradients and momenta correspond by position and have equal shapes; a momentum
 /// has the layout and the type of its parameter as well.
 #[derive(Debug)]
-pub struct Group {
+pub struct TensorGroup {
     /// How they are moved.
     pub rule: Rule,
     /// What is moved.
@@ -40,7 +40,7 @@ pub struct Group {
     pub momenta: Vec<Tensor>,
 }
 
-impl Group {
+impl TensorGroup {
     /// A group that has no parameters yet.
     pub fn new(rule: Rule) -> Self {
         Self {
@@ -60,25 +60,27 @@ impl Group {
 }
 
 /// A step whose gradients have been read.
-pub struct Step<'a> {
-    parts: Vec<(&'a Group, bridge::StepRule, UniquePtr<bridge::Inspection>)>,
+pub struct OptimizerStep<'a> {
+    parts: Vec<(&'a TensorGroup, bridge::StepRule, UniquePtr<bridge::Inspection>)>,
     inverse_scale: Option<&'a Tensor>,
 }
 
-impl std::fmt::Debug for Step<'_> {
+impl std::fmt::Debug for OptimizerStep<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Step").field("groups", &self.parts.len()).finish()
+        f.debug_struct("OptimizerStep")
+            .field("groups", &self.parts.len())
+            .finish()
     }
 }
 
-impl<'a> Step<'a> {
+impl<'a> OptimizerStep<'a> {
     /// Reads the gradients of all groups and writes 1 to `found` (a float scalar on the parameters' device) if `loss` or any of
     /// them is not finite, else 0. `inverse_scale`, a scalar, undoes a loss scaling.
     ///
     /// # Errors
     /// Lists that do not fit each other, tensors on different devices.
     pub fn inspect(
-        groups: &'a [Group],
+        groups: &'a [TensorGroup],
         loss: &Tensor,
         inverse_scale: Option<&'a Tensor>,
         found: &mut Tensor,
@@ -89,10 +91,10 @@ impl<'a> Step<'a> {
     /// The same, with a choice of who computes both halves.
     ///
     /// # Errors
-    /// As [`Step::inspect`].
+    /// As [`OptimizerStep::inspect`].
     pub fn inspect_by(
         backend: Backend,
-        groups: &'a [Group],
+        groups: &'a [TensorGroup],
         loss: &Tensor,
         inverse_scale: Option<&'a Tensor>,
         found: &mut Tensor,

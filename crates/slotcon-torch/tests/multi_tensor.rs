@@ -4,7 +4,7 @@
 
 mod numbers;
 
-use slotcon_torch::multi_tensor::{Group, Rule, Step};
+use slotcon_torch::multi_tensor::{OptimizerStep, Rule, TensorGroup};
 use slotcon_torch::{Backend, channels_last};
 use tch::{Device, Kind, Tensor};
 
@@ -25,17 +25,18 @@ fn found(kind: Kind) -> Tensor {
     Tensor::zeros([0i64; 0], (kind, Device::Cpu))
 }
 
-fn group(rule: Rule, parameter: &Tensor, gradient: &Tensor) -> Group {
-    let mut group = Group::new(rule);
+fn group(rule: Rule, parameter: &Tensor, gradient: &Tensor) -> TensorGroup {
+    let mut group = TensorGroup::new(rule);
     group.push(parameter, gradient.shallow_clone(), &parameter.zeros_like());
     group
 }
 
 /// Takes a step; whether it was skipped.
-fn step(backend: Backend, groups: &[Group], loss: f64, inverse_scale: Option<f64>) -> bool {
+fn step(backend: Backend, groups: &[TensorGroup], loss: f64, inverse_scale: Option<f64>) -> bool {
     let mut found = found(Kind::Float);
     let scale = inverse_scale.map(|scale| Tensor::from(scale as f32));
-    let step = Step::inspect_by(backend, groups, &Tensor::from(loss), scale.as_ref(), &mut found).unwrap();
+    let step =
+        OptimizerStep::inspect_by(backend, groups, &Tensor::from(loss), scale.as_ref(), &mut found).unwrap();
     step.take(&found).unwrap();
     f64::try_from(found).unwrap() != 0.0
 }
@@ -81,7 +82,7 @@ fn an_update_of_lars_has_a_length_that_belongs_to_its_weights() {
         let bias = Tensor::from_slice(&[3.0, 4.0]);
         let nothing = Tensor::zeros([1, 2], (Kind::Double, Device::Cpu));
         let gradient = Tensor::from_slice(&[0.3, 0.4]);
-        let mut groups = [Group::new(LARS)];
+        let mut groups = [TensorGroup::new(LARS)];
         for parameter in [&weight, &bias, &nothing] {
             groups[0].push(
                 parameter,
@@ -154,7 +155,7 @@ fn our_kernels_compute_what_libtorchs_operations_do() {
     for (kind, tolerance) in [(Kind::Double, 1e-14), (Kind::Float, 1e-6)] {
         for rule in [SGD, LARS] {
             let trained = |backend| {
-                let mut groups = [Group::new(rule)];
+                let mut groups = [TensorGroup::new(rule)];
                 for (i, shape) in shapes.iter().enumerate() {
                     let mut parameter = numbers(shape, i as u64, kind);
                     let gradient = numbers(shape, 100 + i as u64, kind);
@@ -206,7 +207,7 @@ fn lists_that_do_not_fit_each_other_are_an_error() {
     )];
     groups[0].momenta.clear();
     let mut found = found(Kind::Float);
-    let pending = Step::inspect(&groups, &Tensor::from(1.0), None, &mut found).unwrap();
+    let pending = OptimizerStep::inspect(&groups, &Tensor::from(1.0), None, &mut found).unwrap();
     let said = pending.take(&found).unwrap_err().to_string();
     assert!(said.contains("1 parameters and 0 momenta"), "{said}");
 }

@@ -4,7 +4,7 @@ mod groups;
 
 use slotcon_nn::{Role, Store};
 use slotcon_torch::distributed::{Ranks, Traffic};
-use slotcon_torch::multi_tensor::{Group, Rule, Step};
+use slotcon_torch::multi_tensor::{OptimizerStep, Rule, TensorGroup};
 use tch::{Kind, Tensor};
 
 pub use groups::ParameterGroup;
@@ -104,14 +104,14 @@ impl Optimizer {
     ) -> Result<Tensor, slotcon_torch::Error> {
         // Those of no group come last.
         let rules = self.groups.iter().map(Some).chain([None]);
-        let mut groups = Vec::from_iter(rules.map(|group| Group::new(self.rule(lr, group))));
+        let mut groups = Vec::from_iter(rules.map(|group| TensorGroup::new(self.rule(lr, group))));
         for (i, parameter) in self.parameters.iter().enumerate() {
             let gradient = parameter.grad();
             if gradient.defined() {
                 groups[self.group_of[i]].push(parameter, gradient, &self.momenta[i]);
             }
         }
-        let step = Step::inspect(&groups, loss, inverse_scale, &mut self.non_finite)?;
+        let step = OptimizerStep::inspect(&groups, loss, inverse_scale, &mut self.non_finite)?;
         // The loss is a rank's own: all skip a step, or none.
         self.ranks.max_(&mut self.non_finite, Traffic::Control)?;
         step.take(&self.non_finite)?;

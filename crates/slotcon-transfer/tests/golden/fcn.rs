@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use slotcon_golden as golden;
 use slotcon_nn::{Arch, FcnConfig, ResNetConfig, Role, Store};
-use slotcon_torch::multi_tensor::{Group, Rule, Step};
+use slotcon_torch::multi_tensor::{OptimizerStep, Rule, TensorGroup};
 use slotcon_transfer::semantic::{AuxiliaryConfig, Inference, Segmentor, SegmentorConfig, Window};
 use tch::{Device, Kind, Tensor};
 
@@ -170,13 +170,13 @@ fn check(path: &Path, name: &str) -> Result<(), Failed> {
             (got, expected) => all.differs(format!("auxiliary loss {got:?}, recorded {expected:?}")),
         }
         got.total.backward();
-        let mut groups = [Group::new(rule)];
+        let mut groups = [TensorGroup::new(rule)];
         for (entry, momentum) in parameters.clone().zip(&momenta) {
             let gradient = entry.tensor.grad();
             all.check_summary(&format!("step{step}.grad"), &entry.name, &gradient, TENSOR);
             groups[0].push(&entry.tensor, gradient, momentum);
         }
-        Step::inspect(&groups, &got.total, None, &mut found)?.take(&found)?;
+        OptimizerStep::inspect(&groups, &got.total, None, &mut found)?.take(&found)?;
         for entry in &entries {
             if entry.role != Role::Counter {
                 all.check_summary(&format!("step{step}"), &entry.name, &entry.tensor, TENSOR);
