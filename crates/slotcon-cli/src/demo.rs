@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         init_backbone: None,
     };
     let outcome = train::<Pretraining>(Some(recipe), &sources, &options)?;
-    report::after_run(&options.out, &options.device);
+    report::after_run(&options.out, &options.device, &report::of_pretraining);
     if outcome.stopped() {
         return Ok(ExitCode::from(130));
     }

@@ -1,12 +1,13 @@
 //! `slotcon finetune`: from a backbone and labelled pictures to a network for a task.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use slotcon_data::labelled::{Classes, LabelLayout, Pair, Splits, pairs};
-use slotcon_train::train;
+use slotcon_report::semantic;
+use slotcon_train::{RunDirectory, train};
 use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation, Sources, Start};
 
 use crate::report;
@@ -74,11 +75,11 @@ struct SemanticArgs {
 /// Whatever ends the run.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.task {
-        What::Semantic(args) => semantic(args),
+        What::Semantic(args) => run_semantic(args),
     }
 }
 
-fn semantic(args: SemanticArgs) -> anyhow::Result<ExitCode> {
+fn run_semantic(args: SemanticArgs) -> anyhow::Result<ExitCode> {
     let sources = args.sources()?;
     let (mut recipe, options) = match args.run.prepare::<SemanticRecipe>()? {
         Prepared::Train { recipe, options } => (recipe, options),
@@ -91,7 +92,15 @@ fn semantic(args: SemanticArgs) -> anyhow::Result<ExitCode> {
         recipe.data.classes.clone_from(&sources.classes.classes);
     }
     let outcome = train::<SemanticSegmentation>(recipe, &sources, &options);
-    report::of_run(outcome, &options)
+    let write = |directory: RunDirectory, path: &Path, device| {
+        let options = semantic::Options {
+            pairs: sources.val.clone(),
+            classes: Some(sources.classes.clone()),
+            device,
+        };
+        semantic::write_report(directory, path, &options)
+    };
+    report::of_run(outcome, &options, &write)
 }
 
 impl SemanticArgs {
@@ -172,7 +181,7 @@ pub fn weights_of(path: &PathBuf) -> anyhow::Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.clone());
     }
-    let directory = slotcon_train::RunDirectory::at(path);
+    let directory = RunDirectory::at(path);
     let found = [directory.best(), directory.last()]
         .into_iter()
         .find(|file| file.exists());

@@ -46,5 +46,5 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         init_backbone: args.init_backbone,
     };
     let outcome = train::<Pretraining>(recipe, &sources, &options);
-    report::of_run(outcome, &options)
+    report::of_run(outcome, &options, &report::of_pretraining)
 }

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use slotcon_report::pretraining::{Options, write_report};
-use slotcon_train::{Outcome, RunDirectory, RunError, device};
+use slotcon_report::{pretraining, semantic};
+use slotcon_train::checkpoint::About;
+use slotcon_train::{Outcome, RunDirectory, RunError, TaskRecipe, device};
+use slotcon_transfer::semantic::SemanticRecipe;
+use tch::Device;
 
 use crate::arguments::DeviceArg;
 
@@ -39,14 +42,40 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.run.display()
         );
     }
-    let options = Options {
-        data: args.data.clone(),
-        device: device::parse(&args.device.asked)?,
-    };
+    let device = device::parse(&args.device.asked)?;
     let path = args.out.clone().unwrap_or_else(|| directory.report());
-    write_report(directory, &path, &options)?;
+    let task = About::open(&directory.last()).ok().map(|last| last.task);
+    if task.as_deref() == Some(SemanticRecipe::TASK) {
+        let options = semantic::Options {
+            pairs: Vec::new(),
+            classes: None,
+            device,
+        };
+        semantic::write_report(directory, &path, &options)?;
+    } else {
+        let options = pretraining::Options {
+            data: args.data.clone(),
+            device,
+        };
+        pretraining::write_report(directory, &path, &options)?;
+    }
     eprintln!("report: {}", path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the report of a task's run: directory, place of the page, device.
+pub type Write<'a> = &'a dyn Fn(RunDirectory, &Path, Device) -> Result<(), slotcon_report::Error>;
+
+/// The report of pretraining.
+///
+/// # Errors
+/// See [`pretraining::write_report`].
+pub fn of_pretraining(
+    directory: RunDirectory,
+    path: &Path,
+    device: Device,
+) -> Result<(), slotcon_report::Error> {
+    pretraining::write_report(directory, path, &pretraining::Options { data: None, device })
 }
 
 /// Leaves the report of a run that has begun, however it ended, and gives its exit status. Before it began, the directory may
@@ -54,10 +83,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// What ended the run.
-pub fn of_run(outcome: Result<Outcome, RunError>, run: &slotcon_train::Options) -> anyhow::Result<ExitCode> {
+pub fn of_run(
+    outcome: Result<Outcome, RunError>,
+    run: &slotcon_train::Options,
+    write: Write,
+) -> anyhow::Result<ExitCode> {
     let began = outcome.as_ref().map_or_else(|error| error.began, |_| true);
     if began && run.launch.rank == 0 {
-        after_run(&run.out, &run.device);
+        after_run(&run.out, &run.device, write);
     }
     Ok(if outcome?.stopped() {
         ExitCode::from(130)
@@ -67,16 +100,12 @@ pub fn of_run(outcome: Result<Outcome, RunError>, run: &slotcon_train::Options) 
 }
 
 /// Writes the report of a run that has just ended. Whatever goes wrong is said and does not change how the run ended.
-pub fn after_run(out: &Path, asked_device: &str) {
+pub fn after_run(out: &Path, asked_device: &str, write: Write) {
     let directory = RunDirectory::at(out);
     eprintln!("writing the report ...");
     let path = directory.report();
     let written = slotcon_data::caught::catch(|| -> anyhow::Result<()> {
-        let options = Options {
-            data: None,
-            device: device::parse(asked_device)?,
-        };
-        Ok(write_report(directory, &path, &options)?)
+        Ok(write(directory, &path, device::parse(asked_device)?)?)
     });
     match written {
         Ok(Ok(())) => eprintln!("report: {}", path.display()),

@@ -22,6 +22,8 @@ pub enum Purpose {
     KMeans,
     /// The positions of a picture that are looked at.
     Positions,
+    /// The channels that a training step leaves out.
+    Dropout,
 }
 
 /// The random numbers of one (seed, epoch, sample, purpose).

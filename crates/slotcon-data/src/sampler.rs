@@ -210,11 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn a_million_pictures_shuffle_at_once() {
-        let started = std::time::Instant::now();
+    fn a_far_step_of_a_million_pictures_is_found_without_the_steps_before() {
+        // Step 10^12 after half an epoch of them: whoever walked there would not come back.
         let mut sampler = Sampler::new(1_000_000, 512, 0, 1, 0).unwrap();
-        assert_eq!(sampler.batch(1_000_000).1.len(), 512);
-        assert!(started.elapsed().as_secs_f64() < 2.0);
+        assert_eq!(sampler.batch(1_000_000_000_000).1.len(), 512);
     }
 
     #[test]

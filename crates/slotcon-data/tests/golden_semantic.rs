@@ -38,13 +38,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(libtest_mimic::run(&args, trials).exit_code())
 }
 
+/// What a trial does with the tensors of its record.
+type Check = Box<dyn Fn(&SafeTensors) -> Result<(), Failed> + Send>;
+
 fn trials(case: &Case) -> Result<Vec<Trial>, Box<dyn Error>> {
     let Record { photometric } = serde_json::from_slice(&std::fs::read(&case.file)?)?;
     let tensors = case.with_ending("safetensors");
     let bytes = std::fs::read(&tensors)?;
     let names = SafeTensors::deserialize(&bytes)?;
     let mut trials = Vec::new();
-    let mut add = |what: String, run: Box<dyn Fn(&SafeTensors) -> Result<(), Failed> + Send>| {
+    let mut add = |what: String, run: Check| {
         let tensors = tensors.clone();
         trials.push(Trial::test(format!("{}::{what}", case.name()), move || {
             let bytes = std::fs::read(&tensors)?;

@@ -186,17 +186,15 @@ fn a_resumed_run_goes_on_as_if_it_had_not_stopped() {
         );
         assert_eq!(resumed, straight[first_step as usize..]);
     }
-    // A billion steps in, the first batch comes as fast as any.
-    let started = std::time::Instant::now();
+    // A million million steps in, the first batch comes without those before it, which would take years.
     run(
         &data,
         LoaderConfig {
-            first_step: 1_000_000_000,
+            first_step: 1_000_000_000_000,
             ..base
         },
         1,
     );
-    assert!(started.elapsed().as_secs() < 5);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Pages for people, each one file that needs no network, in one look ([`page`]): galleries of prototypes ([`gallery`]) and
-//! the report of a run ([`run`]). What every run has is the frame; what a task adds is its [`panel`]: [`pretraining`].
+//! the report of a run ([`run`]). What every run has is the frame; what a task adds is its [`panel`]: [`pretraining`], [`semantic`].
 
 pub mod curve;
 mod error;
@@ -8,6 +8,7 @@ pub mod page;
 pub mod panel;
 pub mod pretraining;
 pub mod run;
+pub mod semantic;
 pub mod series;
 
 pub use error::Error;

@@ -3,7 +3,7 @@
 //! Pillow computes the hue partly in double precision. What is done here in single precision, carrying the rounding
 //! errors along, gives the same bytes for all 16.7 million colours (see the tests).
 
-use super::color::{Block, LANES};
+use super::pixel_block::{Block, LANES};
 
 /// Moves the hue by `turn` of the colour circle (-0.5 to 0.5; steps of 1/255, fraction dropped).
 #[inline(always)]

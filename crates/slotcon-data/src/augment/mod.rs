@@ -10,6 +10,7 @@ mod config;
 mod draw;
 mod hue;
 pub mod photometric;
+mod pixel_block;
 pub mod semantic;
 
 pub use apply::{Workspace, make_view};

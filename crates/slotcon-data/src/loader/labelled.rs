@@ -69,7 +69,7 @@ impl LabelledMaker {
         let map = decode_label_map(Cursor::new(&scratch.bytes)).map_err(in_labels)?;
         self.table
             .classes_of(&map, &mut scratch.classes)
-            .map_err(|reason| Error::labels(&path(), reason))?;
+            .map_err(|reason| Error::labels(path(), reason))?;
         Ok((map.width(), map.height()))
     }
 }

@@ -5,8 +5,7 @@ use std::arch::x86_64::{__m128i, __m256i};
 use pulp::bytemuck::cast;
 use pulp::x86::V3;
 
-use super::rows::HALF;
-use super::weights::{WEIGHT_BITS, Weights};
+use super::weights::{HALF, WEIGHT_BITS, Weights};
 
 /// Lower bits of a weight that are multiplied apart: 22 bits do not fit into one 16-bit product.
 const LOW_BITS: u32 = 11;
@@ -85,8 +84,8 @@ pub(super) fn mix_rows(simd: V3, rows: &[u8], stride: usize, weights: &[i32], ou
             d = i._mm256_add_epi32(d, i._mm256_mullo_epi32(eight(simd, &row[24..32]), weight));
             at += stride;
         }
-        let ab = i._mm256_packs_epi32(grey(simd, a), grey(simd, b));
-        let cd = i._mm256_packs_epi32(grey(simd, c), grey(simd, d));
+        let ab = i._mm256_packs_epi32(descale(simd, a), descale(simd, b));
+        let cd = i._mm256_packs_epi32(descale(simd, c), descale(simd, d));
         // Packing works on halves; this puts the fours of values back in order.
         let order = cast::<[i32; 8], __m256i>([0, 4, 1, 5, 2, 6, 3, 7]);
         let bytes = i._mm256_permutevar8x32_epi32(i._mm256_packus_epi16(ab, cd), order);
@@ -97,7 +96,7 @@ pub(super) fn mix_rows(simd: V3, rows: &[u8], stride: usize, weights: &[i32], ou
 }
 
 #[inline(always)]
-fn grey(simd: V3, sum: __m256i) -> __m256i {
+fn descale(simd: V3, sum: __m256i) -> __m256i {
     simd.avx2._mm256_srai_epi32::<{ WEIGHT_BITS as i32 }>(sum)
 }
 
@@ -188,8 +187,8 @@ fn one_pixel(simd: V3, sum: __m256i) -> [u8; 3] {
         i._mm256_extracti128_si256::<1>(sum),
     );
     let sum = s._mm_add_epi32(s._mm_add_epi32(a, b), cast([HALF; 4]));
-    let grey = s._mm_srai_epi32::<{ WEIGHT_BITS as i32 }>(sum);
-    let words = s._mm_packs_epi32(grey, grey);
+    let scaled = s._mm_srai_epi32::<{ WEIGHT_BITS as i32 }>(sum);
+    let words = s._mm_packs_epi32(scaled, scaled);
     let bytes: [u8; 16] = cast(s._mm_packus_epi16(words, words));
     [bytes[0], bytes[1], bytes[2]]
 }
@@ -198,8 +197,8 @@ fn one_pixel(simd: V3, sum: __m256i) -> [u8; 3] {
 fn four_pixels(simd: V3, [a, b, c, d]: [__m256i; 4], mirror: bool) -> [u8; 12] {
     let i = simd.avx2;
     let (ab, cd) = (
-        grey(simd, add_halves(simd, a, b)),
-        grey(simd, add_halves(simd, c, d)),
+        descale(simd, add_halves(simd, a, b)),
+        descale(simd, add_halves(simd, c, d)),
     );
     // a and c in the lower, b and d in the upper half.
     let words = i._mm256_packs_epi32(ab, cd);

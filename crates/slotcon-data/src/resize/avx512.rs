@@ -5,8 +5,7 @@ use std::arch::x86_64::__m512i;
 use pulp::bytemuck::cast;
 use pulp::x86::V4;
 
-use super::rows::HALF;
-use super::weights::WEIGHT_BITS;
+use super::weights::{HALF, WEIGHT_BITS};
 
 /// Mixes as many values as fit into whole registers, and gives how many these are.
 #[inline(always)]

@@ -1,11 +1,8 @@
 //! The two directions of resizing: a row to its new width, and several rows to one.
 
-use super::weights::{WEIGHT_BITS, Weights};
+use super::weights::{HALF, WEIGHT_BITS, Weights};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
-
-/// Half of a grey level, so that dropping the fraction rounds.
-pub(super) const HALF: i32 = 1 << (WEIGHT_BITS - 1);
 
 /// A weighted sum back to a byte.
 #[inline(always)]

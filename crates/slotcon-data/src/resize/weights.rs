@@ -14,6 +14,9 @@ pub enum Filter {
 /// Fractional bits of a weight: 8 bits are left for the value and 2 for the overshoot of the cubic filter.
 pub(super) const WEIGHT_BITS: u32 = 32 - 8 - 2;
 
+/// Half of a grey level, so that dropping the fraction rounds.
+pub(super) const HALF: i32 = 1 << (WEIGHT_BITS - 1);
+
 impl Filter {
     /// How far the filter reaches, in pixels of the smaller scale.
     fn support(self) -> f64 {

@@ -11,13 +11,15 @@ use std::path::Path;
 
 use serde::Serialize;
 use slotcon::method::Mode;
-use tch::{Device, Kind, Tensor};
+use slotcon_weights::Dtype;
+use slotcon_weights::atomic_file::WriteError;
+use slotcon_weights::dtype::tensor_bytes;
+use tch::{Kind, Tensor};
 
 use crate::error::Error;
 use crate::pictures::{InputPicture, Pictures, ProgressSink};
 use crate::segment::Segmenter;
 use npy::NpyFiles;
-use slotcon_weights::atomic_file::WriteError;
 use tensors::TensorsFile;
 
 /// What is taken from the network.
@@ -55,11 +57,12 @@ pub enum Number {
 }
 
 impl Number {
-    fn kind(self) -> Kind {
+    /// The type of the elements, with its names in file formats.
+    pub fn dtype(self) -> Dtype {
         match self {
-            Self::F32 => Kind::Float,
-            Self::F16 => Kind::Half,
-            Self::U8 => Kind::Uint8,
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::U8 => Dtype::U8,
         }
     }
 }
@@ -199,7 +202,7 @@ pub fn write(
         for (column, tensor) in tensors.iter().enumerate() {
             sink.push(
                 column,
-                &little_endian(&tensor.to_kind(columns[column].number.kind())),
+                &tensor_bytes(&tensor.to_kind(columns[column].number.dtype().kind())),
             )?;
         }
         for name in &names {
@@ -262,11 +265,4 @@ fn look(segmenter: &Segmenter, batch: &[slotcon_data::Picture], what: What) -> R
 
 fn row_shape(tensor: &Tensor) -> Vec<usize> {
     tensor.size()[1..].iter().map(|&n| n as usize).collect()
-}
-
-fn little_endian(tensor: &Tensor) -> Vec<u8> {
-    let tensor = tensor.to_device(Device::Cpu).contiguous();
-    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-    tensor.copy_data_u8(&mut bytes, tensor.numel());
-    bytes
 }

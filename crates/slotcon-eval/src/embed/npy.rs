@@ -76,11 +76,7 @@ impl Sink for NpyFiles {
 
 /// Magic, version 1.0, length, and a Python dictionary filled up with spaces.
 fn header(number: Number, rows: usize, shape: &[usize]) -> Vec<u8> {
-    let descr = match number {
-        Number::F32 => "<f4",
-        Number::F16 => "<f2",
-        Number::U8 => "|u1",
-    };
+    let descr = number.dtype().numpy().unwrap_or_default();
     let shape: String = std::iter::once(&rows)
         .chain(shape)
         .map(|n| format!("{n}, "))

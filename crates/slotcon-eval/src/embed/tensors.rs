@@ -81,13 +81,13 @@ impl Sink for TensorsFile {
             let (name, dtype, shape) = match self.columns.get(i) {
                 Some(column) => {
                     let shape: Vec<usize> = std::iter::once(rows).chain(shapes[i].iter().copied()).collect();
-                    (column.name, dtype(column.number), shape)
+                    (column.name, column.number.dtype(), shape)
                 }
-                None => ("names", "U8", vec![(end - start) as usize]),
+                None => ("names", Number::U8.dtype(), vec![(end - start) as usize]),
             };
             entries.insert(
                 name,
-                json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]}),
+                json!({"dtype": dtype.safetensors(), "shape": shape, "data_offsets": [start, end]}),
             );
         }
         entries.insert("__metadata__", json!({"slotcon_embed": about}));
@@ -113,12 +113,4 @@ fn append(part: BufWriter<File>, to: &mut impl Write) -> std::io::Result<u64> {
     let mut file = part.into_inner().map_err(|e| e.into_error())?;
     file.seek(SeekFrom::Start(0))?;
     std::io::copy(&mut BufReader::new(file), to)
-}
-
-fn dtype(number: Number) -> &'static str {
-    match number {
-        Number::F32 => "F32",
-        Number::F16 => "F16",
-        Number::U8 => "U8",
-    }
 }

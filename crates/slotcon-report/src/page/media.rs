@@ -41,6 +41,25 @@ pub fn jpeg_uri(picture: &Picture, quality: u8) -> Result<String, Error> {
     ))
 }
 
+/// Of pictures in a page.
+const QUALITY: u8 = 74;
+
+/// A picture as an `<img>` of its shape, with a text for those who do not see it.
+///
+/// # Errors
+/// As [`jpeg`].
+pub fn image(picture: &Picture, alt: &str) -> Result<String, Error> {
+    Ok(format!(
+        "<img loading=\"lazy\" decoding=\"async\" width=\"{}\" height=\"{}\" style=\"--shape:{:.3}\" alt=\"{}\" \
+         src=\"{}\">",
+        picture.width(),
+        picture.height(),
+        f64::from(picture.width()) / f64::from(picture.height()),
+        super::escape(alt),
+        jpeg_uri(picture, QUALITY)?
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};

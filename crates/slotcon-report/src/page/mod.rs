@@ -5,7 +5,7 @@
 
 mod media;
 
-pub use media::{base64, jpeg, jpeg_uri};
+pub use media::{base64, image, jpeg, jpeg_uri};
 
 /// The look of all pages.
 const STYLE: &str = include_str!("style.css");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use slotcon_data::Layout;
 use slotcon_data::resize::resize_short_side;
-use slotcon_data::{Layout, Picture};
 
 use slotcon_eval::pictures::Silent;
 use slotcon_eval::segment::GroupedPicture;
@@ -13,7 +13,7 @@ use slotcon_eval::{InputConfig, Pictures, Segmenter};
 
 use crate::error::Error;
 use crate::gallery::spotlight;
-use crate::page::{escape, jpeg_uri, percent};
+use crate::page::{escape, image, percent};
 
 /// How long to wait for a picture: the end of a run must not hang on a file system that does not answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,7 +28,6 @@ const TOP: usize = 4;
 /// Short side of pictures in the page.
 const LARGE: u32 = 240;
 const SMALL: u32 = 120;
-const QUALITY: u8 = 74;
 
 /// Two parts of the page: segments and prototypes.
 #[derive(Debug)]
@@ -59,18 +58,6 @@ pub fn samples(segmenter: &Segmenter, data: &[std::path::PathBuf], layout: Layou
         segments: segments(segmenter, &pictures)?,
         prototypes: prototypes(segmenter, &pictures, &survey)?,
     })
-}
-
-fn image(picture: &Picture, alt: &str) -> Result<String, Error> {
-    Ok(format!(
-        "<img loading=\"lazy\" decoding=\"async\" width=\"{}\" height=\"{}\" style=\"--shape:{:.3}\" alt=\"{}\" \
-         src=\"{}\">",
-        picture.width(),
-        picture.height(),
-        f64::from(picture.width()) / f64::from(picture.height()),
-        escape(alt),
-        jpeg_uri(picture, QUALITY)?
-    ))
 }
 
 fn segments(segmenter: &Segmenter, pictures: &Pictures) -> Result<String, Error> {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slotcon_data::loader::{CropInfo, LabelledMaker};
+use slotcon_data::rng::{Purpose, Stream};
 use slotcon_nn::Store;
 use slotcon_torch::distributed::Ranks;
 use slotcon_torch::{autocast, channels_last};
 use slotcon_train::feed::{DeviceBatch, Feed};
 use slotcon_train::normalise::Normaliser;
 use slotcon_train::recipe::TaskRecipe;
-use slotcon_train::task::{Forward, Part, Share, Validation};
+use slotcon_train::task::{Forward, Part, Position, Share, Validation};
 use slotcon_train::{Error, Metrics, Task};
 use slotcon_weights::{WeightFile, find_backbone, fit};
 use tch::{Device, Kind, Tensor};
@@ -136,6 +137,14 @@ impl Task for SemanticSegmentation {
 
     fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Seeds dropout by run, step and rank, so that a resumed run leaves out the same channels.
+    fn before_step(&mut self, position: Position) -> Result<(), Error> {
+        let rank = self.store.ranks().rank() as u64;
+        let mut random = Stream::new(self.recipe.run.seed, position.step, rank, Purpose::Dropout, 0);
+        tch::manual_seed(random.below(1 << 62) as i64);
+        Ok(())
     }
 
     fn forward(

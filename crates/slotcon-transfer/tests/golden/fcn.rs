@@ -1,9 +1,12 @@
 //! Semantic segmentation: every `fcn_*` case, in float64. Losses, gradients, weights after each step, whole and sliding
 //! inference.
 
+use std::path::Path;
+
 use libtest_mimic::{Failed, Trial};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use slotcon_golden as golden;
 use slotcon_nn::{Arch, FcnConfig, ResNetConfig, Role, Store};
 use slotcon_torch::multi_tensor::{OptimizerStep, Rule, TensorGroup};
 use slotcon_transfer::semantic::{AuxiliaryConfig, Inference, Segmentor, SegmentorConfig, Window};
@@ -58,10 +61,10 @@ struct Losses {
     total: f64,
 }
 
-/// The one trial of a case.
-pub fn trials(found: &slotcon_golden::Case) -> Vec<Trial> {
-    let (name, found) = (found.name(), found.clone());
-    vec![Trial::test(name, move || check(&found))]
+/// One trial.
+pub fn trials(case: &golden::Case) -> Vec<Trial> {
+    let (name, path) = (case.name(), case.file.clone());
+    vec![Trial::test(name.clone(), move || check(&path, &name))]
 }
 
 fn segmentor(config: &Config) -> Result<SegmentorConfig, Failed> {
@@ -108,9 +111,9 @@ fn normalised(picture: &Tensor, config: &Config) -> Tensor {
     slotcon_torch::channels_last(&x)
 }
 
-fn check(found: &slotcon_golden::Case) -> Result<(), Failed> {
-    let case: Case = serde_json::from_slice(&std::fs::read(&found.file)?)?;
-    let bytes = std::fs::read(found.with_ending("safetensors"))?;
+fn check(path: &Path, name: &str) -> Result<(), Failed> {
+    let case: Case = serde_json::from_slice(&std::fs::read(path)?)?;
+    let bytes = std::fs::read(path.with_extension("safetensors"))?;
     let mut all = Comparison::new(SafeTensors::deserialize(&bytes)?);
     let config = &case.config;
 
@@ -148,7 +151,7 @@ fn check(found: &slotcon_golden::Case) -> Result<(), Failed> {
         .clone()
         .map(|e| e.tensor.zeros_like().detach())
         .collect();
-    let mut non_finite = Tensor::zeros([0i64; 0], (Kind::Float, Device::Cpu));
+    let mut found = Tensor::zeros([0i64; 0], (Kind::Float, Device::Cpu));
     for (step, losses) in case.losses.iter().take(config.steps).enumerate() {
         let got = network.losses(&network.forward_train(&pictures)?, &labels)?;
         let mut check_loss = |name: &str, got: &Tensor, expected: f64| {
@@ -173,7 +176,7 @@ fn check(found: &slotcon_golden::Case) -> Result<(), Failed> {
             all.check_summary(&format!("step{step}.grad"), &entry.name, &gradient, TENSOR);
             groups[0].push(&entry.tensor, gradient, momentum);
         }
-        OptimizerStep::inspect(&groups, &got.total, None, &mut non_finite)?.take(&non_finite)?;
+        OptimizerStep::inspect(&groups, &got.total, None, &mut found)?.take(&found)?;
         for entry in &entries {
             if entry.role != Role::Counter {
                 all.check_summary(&format!("step{step}"), &entry.name, &entry.tensor, TENSOR);
@@ -201,7 +204,7 @@ fn check(found: &slotcon_golden::Case) -> Result<(), Failed> {
     check_labels(&mut all, "whole.labels", &whole);
     check_labels(&mut all, "slide.labels", &slide);
     check_labels(&mut all, "whole.labels_original_size", &larger);
-    all.finish(&found.name())
+    all.finish(name)
 }
 
 /// The class of the largest of `logits` `[1, C, h, w]` at every pixel against the recorded ones, which may differ only where

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
-use slotcon_golden::{Kind, trials};
+use slotcon_golden::Kind;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Arguments::from_args();
@@ -19,6 +19,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ending: ".json",
         beside: &[],
     };
-    let all = trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
-    Ok(libtest_mimic::run(&args, all).exit_code())
+    let trials = slotcon_golden::trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
+    Ok(libtest_mimic::run(&args, trials).exit_code())
 }

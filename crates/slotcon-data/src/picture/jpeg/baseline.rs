@@ -1,7 +1,7 @@
 //! The everyday JPEG file (sequential, 8 bits, gray or YCbCr in one scan), decoded no further than the rows and columns that
 //! are wanted. Pixels equal libjpeg-turbo's.
 
-use super::colour::{Finer, Plane, Rows, rgb_row};
+use super::colour::{Plane, Rows, Sampling, rgb_row};
 use super::header::Header;
 use super::huffman::{BLOCK, Bits, Steps, Table, read_block, skip_block};
 use super::idct::Transform;
@@ -56,16 +56,17 @@ fn unstuff(bytes: &[u8], out: &mut Vec<u8>) -> Option<Vec<usize>> {
 
 /// What is fixed while a component is read.
 struct Reading<'a> {
-    mean: &'a Table,
-    rest: &'a Table,
+    /// Huffman tables of the DC and the AC coefficients.
+    dc: &'a Table,
+    ac: &'a Table,
     /// To pass over blocks by.
     steps: &'a Steps,
-    factors: &'a [i16; 64],
+    quantisation: &'a [i16; 64],
     across: usize,
     down: usize,
 }
 
-/// Groups of blocks in one direction that must be transformed.
+/// MCUs in one direction that must be transformed.
 #[derive(Clone, Copy)]
 struct Span {
     first: usize,
@@ -73,16 +74,16 @@ struct Span {
 }
 
 impl Span {
-    /// The groups that hold `from..to`, and one more to either side where upsampling looks beyond them.
-    fn around(from: usize, to: usize, group: usize, all: usize) -> Self {
+    /// The MCUs of `size` pixels that hold `from..to`, and one more to either side where upsampling looks beyond them.
+    fn around(from: usize, to: usize, size: usize, all: usize) -> Self {
         Self {
-            first: (from / group).saturating_sub(1),
-            end: (to.div_ceil(group) + 1).min(all),
+            first: (from / size).saturating_sub(1),
+            end: (to.div_ceil(size) + 1).min(all),
         }
     }
 
-    fn holds(&self, group: usize) -> bool {
-        self.first <= group && group < self.end
+    fn holds(&self, mcu: usize) -> bool {
+        self.first <= mcu && mcu < self.end
     }
 }
 
@@ -97,11 +98,11 @@ pub(super) fn decode(
 ) -> Option<()> {
     let Memory { scan, planes, rows } = memory;
     let starts = unstuff(&bytes[header.scan..], scan)?;
-    let finer = (header.components[0].across, header.components[0].down);
-    let (group_width, group_height) = (8 * finer.0, 8 * finer.1);
+    let sampling = (header.components[0].across, header.components[0].down);
+    let (mcu_width, mcu_height) = (8 * sampling.0, 8 * sampling.1);
     let (columns, lines) = (
-        header.width.div_ceil(group_width),
-        header.height.div_ceil(group_height),
+        header.width.div_ceil(mcu_width),
+        header.height.div_ceil(mcu_height),
     );
     planes.resize_with(header.components.len(), Plane::default);
     let mut reading = Vec::with_capacity(3);
@@ -112,25 +113,25 @@ pub(super) fn decode(
         if plane.values.len() < size {
             plane.values.resize(size, 0);
         }
-        // Colours are as many as it takes to cover the picture.
-        plane.width = (header.width * component.across).div_ceil(finer.0);
-        plane.height = (header.height * component.down).div_ceil(finer.1);
-        let ((mean, rest), factors) = (header.tables(c)?, header.factors(c)?);
+        // As many values as it takes to cover the picture.
+        plane.width = (header.width * component.across).div_ceil(sampling.0);
+        plane.height = (header.height * component.down).div_ceil(sampling.1);
+        let ((dc, ac), quantisation) = (header.tables(c)?, header.quantisation(c)?);
         reading.push(Reading {
-            mean,
-            rest,
-            steps: rest.steps(),
-            factors,
+            dc,
+            ac,
+            steps: ac.steps(),
+            quantisation,
             across: component.across,
             down: component.down,
         });
     }
     let spans = boxes.each_ref().map(|b| {
         let [left, top, right, bottom] = [b.left, b.top, b.right(), b.bottom()].map(|v| v as usize);
-        let across = Span::around(left, right, group_width, columns);
-        (Span::around(top, bottom, group_height, lines), across)
+        let across = Span::around(left, right, mcu_width, columns);
+        (Span::around(top, bottom, mcu_height, lines), across)
     });
-    let groups = Groups {
+    let mcus = McuGrid {
         columns,
         spans,
         restart: header.restart,
@@ -139,15 +140,15 @@ pub(super) fn decode(
     crate::simd::dispatch(
         #[inline(always)]
         || {
-            read_scan(scan, &starts, &groups, &reading, planes, transform)?;
-            convert(planes, finer, boxes, rows, out);
+            read_scan(scan, &starts, &mcus, &reading, planes, transform)?;
+            convert(planes, sampling, boxes, rows, out);
             Some(())
         },
     )
 }
 
-/// How the groups of blocks lie, and which of them are wanted: lines and columns of either box.
-struct Groups {
+/// How the MCUs (the groups of blocks that are coded together) lie, and which of them are wanted: lines and columns of either box.
+struct McuGrid {
     columns: usize,
     spans: [(Span, Span); 2],
     restart: usize,
@@ -157,7 +158,7 @@ struct Groups {
 fn read_scan(
     scan: &[u8],
     starts: &[usize],
-    groups: &Groups,
+    mcus: &McuGrid,
     reading: &[Reading],
     planes: &mut [Plane],
     transform: Transform,
@@ -165,12 +166,12 @@ fn read_scan(
     let mut interval = 0;
     let mut bits = Bits::new(&scan[starts[0]..]);
     let mut before = [0i32; 3];
-    let mut until_restart = groups.restart;
-    let [(down_a, across_a), (down_b, across_b)] = groups.spans;
+    let mut until_restart = mcus.restart;
+    let [(down_a, across_a), (down_b, across_b)] = mcus.spans;
     for line in 0..down_a.end.max(down_b.end) {
         let (in_a, in_b) = (down_a.holds(line), down_b.holds(line));
-        for column in 0..groups.columns {
-            if groups.restart > 0 {
+        for column in 0..mcus.columns {
+            if mcus.restart > 0 {
                 if until_restart == 0 {
                     if bits.used() > starts[interval + 1] - starts[interval] {
                         return None;
@@ -182,27 +183,25 @@ fn read_scan(
                     }
                     bits = Bits::new(&scan[starts[interval]..]);
                     before = [0; 3];
-                    until_restart = groups.restart;
+                    until_restart = mcus.restart;
                 }
                 until_restart -= 1;
             }
             let wanted = (in_a && across_a.holds(column)) || (in_b && across_b.holds(column));
             for ((component, plane), before) in reading.iter().zip(planes.iter_mut()).zip(&mut before) {
                 for part in 0..component.down * component.across {
-                    let Reading {
-                        mean, rest, steps, ..
-                    } = component;
+                    let Reading { dc, ac, steps, .. } = component;
                     if wanted {
                         let mut block = [0i16; BLOCK];
-                        let last = read_block(&mut bits, mean, rest, before, &mut block)?;
+                        let last = read_block(&mut bits, dc, ac, before, &mut block)?;
                         let (down, across) = (part / component.across, part % component.across);
                         let y = (line * component.down + down) * 8;
                         let x = (column * component.across + across) * 8;
                         let start = y * plane.stride + x;
                         let room = &mut plane.values[start..start + 7 * plane.stride + 8];
-                        transform.run(&block, last, component.factors, room, plane.stride);
+                        transform.run(&block, last, component.quantisation, room, plane.stride);
                     } else {
-                        skip_block(&mut bits, mean, rest, steps, before)?;
+                        skip_block(&mut bits, dc, ac, steps, before)?;
                     }
                 }
             }
@@ -212,7 +211,7 @@ fn read_scan(
 }
 
 #[inline(always)]
-fn convert(planes: &[Plane], finer: Finer, boxes: &[CropBox; 2], rows: &mut Rows, out: &mut Vec<u8>) {
+fn convert(planes: &[Plane], sampling: Sampling, boxes: &[CropBox; 2], rows: &mut Rows, out: &mut Vec<u8>) {
     let all = boxes[0].union(&boxes[1]);
     let stride = all.width as usize * 3;
     out.resize(stride * all.height as usize, 0);
@@ -224,6 +223,6 @@ fn convert(planes: &[Plane], finer: Finer, boxes: &[CropBox; 2], rows: &mut Rows
         };
         let right = here.map(|b| b.right()).max().unwrap_or(left);
         let part = (left - all.left) as usize * 3..(right - all.left) as usize * 3;
-        rgb_row(planes, finer, y as usize, left as usize, &mut out[part], rows);
+        rgb_row(planes, sampling, y as usize, left as usize, &mut out[part], rows);
     }
 }

@@ -1,4 +1,4 @@
-//! From planes of brightness and colour to RGB rows, with libjpeg's smooth upsampling and fixed-point colours.
+//! From planes of Y, Cb and Cr to RGB rows, with libjpeg's smooth upsampling and fixed-point conversion.
 
 /// A plane of one component, of which only some rows may have been filled in.
 #[derive(Clone, Debug, Default)]
@@ -29,11 +29,11 @@ impl Plane {
     }
 }
 
-/// The memory of upsampling: one row of each colour, and one of sums on the way to it.
+/// The memory of upsampling: one row of Cb and of Cr, and one of sums on the way to it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
-    blue: Vec<u8>,
-    red: Vec<u8>,
+    cb: Vec<u8>,
+    cr: Vec<u8>,
     sums: Vec<u16>,
 }
 
@@ -53,16 +53,16 @@ fn widen(sums: &[u16], shift: u32, out: &mut [u8]) {
     }
 }
 
-/// How much finer brightness is than colour, across and down.
-pub(super) type Finer = (usize, usize);
+/// How much finer Y is sampled than Cb and Cr, across and down: (2, 2) is 4:2:0.
+pub(super) type Sampling = (usize, usize);
 
-/// One row of a colour plane in the fineness of the brightness.
+/// One row of Cb or Cr, brought to the sampling of Y.
 #[inline(always)]
-fn upsample(plane: &Plane, y: usize, finer: Finer, sums: &mut Vec<u16>, out: &mut Vec<u8>) {
-    out.resize(plane.width * finer.0, 0);
+fn upsample(plane: &Plane, y: usize, sampling: Sampling, sums: &mut Vec<u16>, out: &mut Vec<u8>) {
+    out.resize(plane.width * sampling.0, 0);
     // libjpeg smooths across only where there are more than two columns.
-    let across = finer.0 == 2 && plane.width > 2;
-    match (finer.1 == 2, across) {
+    let across = sampling.0 == 2 && plane.width > 2;
+    match (sampling.1 == 2, across) {
         (true, true) => {
             let (near, far) = plane.near_and_far(y);
             sums.clear();
@@ -78,7 +78,7 @@ fn upsample(plane: &Plane, y: usize, finer: Finer, sums: &mut Vec<u16>, out: &mu
             sums.extend(plane.row(y).iter().map(|&v| u16::from(v)));
             widen(sums, 2, out);
         }
-        (true, false) if finer.0 == 1 => {
+        (true, false) if sampling.0 == 1 => {
             let (near, far) = plane.near_and_far(y);
             let round = if y.is_multiple_of(2) { 1 } else { 2 };
             for ((out, &n), &f) in out.iter_mut().zip(near).zip(far) {
@@ -86,8 +86,8 @@ fn upsample(plane: &Plane, y: usize, finer: Finer, sums: &mut Vec<u16>, out: &mu
             }
         }
         _ => {
-            let row = plane.row(y / finer.1);
-            for (out, &value) in out.chunks_mut(finer.0).zip(row) {
+            let row = plane.row(y / sampling.1);
+            for (out, &value) in out.chunks_mut(sampling.0).zip(row) {
                 out.fill(value);
             }
         }
@@ -98,7 +98,7 @@ fn upsample(plane: &Plane, y: usize, finer: Finer, sums: &mut Vec<u16>, out: &mu
 #[inline(always)]
 pub(super) fn rgb_row(
     planes: &[Plane],
-    finer: Finer,
+    sampling: Sampling,
     y: usize,
     left: usize,
     out: &mut [u8],
@@ -106,32 +106,32 @@ pub(super) fn rgb_row(
 ) {
     let columns = left..left + out.len() / 3;
     let luma = &planes[0].row(y)[columns.clone()];
-    let [_, blue, red] = planes else {
+    let [_, cb, cr] = planes else {
         for (out, &v) in out.chunks_exact_mut(3).zip(luma) {
             out.fill(v);
         }
         return;
     };
-    if finer == (1, 1) {
-        return mix(luma, &blue.row(y)[columns.clone()], &red.row(y)[columns], out);
+    if sampling == (1, 1) {
+        return mix(luma, &cb.row(y)[columns.clone()], &cr.row(y)[columns], out);
     }
-    upsample(blue, y, finer, &mut rows.sums, &mut rows.blue);
-    upsample(red, y, finer, &mut rows.sums, &mut rows.red);
-    mix(luma, &rows.blue[columns.clone()], &rows.red[columns], out);
+    upsample(cb, y, sampling, &mut rows.sums, &mut rows.cb);
+    upsample(cr, y, sampling, &mut rows.sums, &mut rows.cr);
+    mix(luma, &rows.cb[columns.clone()], &rows.cr[columns], out);
 }
 
 /// YCbCr to RGB in 16-bit fixed point: R = Y + 1.402 Cr, G = Y - 0.34414 Cb - 0.71414 Cr, B = Y + 1.772 Cb.
 #[inline(always)]
-fn mix(luma: &[u8], blue: &[u8], red: &[u8], out: &mut [u8]) {
+fn mix(luma: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     // Sixteen bits are enough where the whole part of a factor is taken out: 1.402 = 1 + 0.402, 1.772 = 2 - 0.228,
-    // and so on; the products are formed of twice the colour so that halving rounds them.
+    // and so on; the products are formed of twice Cb or Cr so that halving rounds them.
     let high = |a: i16, b: i16| ((i32::from(a) * i32::from(b)) >> 16) as i16;
     let byte = |v: i16| v.clamp(0, 255) as u8;
-    for (((out, &y), &b), &r) in out.chunks_exact_mut(3).zip(luma).zip(blue).zip(red) {
-        let (y, b, r) = (i16::from(y), i16::from(b) - 128, i16::from(r) - 128);
-        let for_red = r + ((high(2 * r, 26345) + 1) >> 1);
-        let for_blue = 2 * b + ((high(2 * b, -14942) + 1) >> 1);
-        let for_green = ((i32::from(b) * -22554 + i32::from(r) * 18734 + 32768) >> 16) as i16 - r;
+    for (((out, &y), &cb), &cr) in out.chunks_exact_mut(3).zip(luma).zip(cb).zip(cr) {
+        let (y, cb, cr) = (i16::from(y), i16::from(cb) - 128, i16::from(cr) - 128);
+        let for_red = cr + ((high(2 * cr, 26345) + 1) >> 1);
+        let for_blue = 2 * cb + ((high(2 * cb, -14942) + 1) >> 1);
+        let for_green = ((i32::from(cb) * -22554 + i32::from(cr) * 18734 + 32768) >> 16) as i16 - cr;
         out[0] = byte(y + for_red);
         out[1] = byte(y + for_green);
         out[2] = byte(y + for_blue);

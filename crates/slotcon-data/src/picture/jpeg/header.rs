@@ -1,17 +1,18 @@
 //! What comes before the pixels of a JPEG file: sizes, tables, and how the components are laid out.
 
-use super::huffman::{PLACES, Table};
+use super::huffman::{Table, ZIGZAG};
 
 /// A component (Y, Cb or Cr) as the frame declares it.
 #[derive(Clone, Debug)]
 pub(super) struct Component {
     id: u8,
-    /// Blocks across and down in each group of blocks.
+    /// Sampling factors: blocks across and down in each MCU.
     pub(super) across: usize,
     pub(super) down: usize,
-    factors: usize,
-    pub(super) mean: usize,
-    pub(super) rest: usize,
+    /// Numbers of its tables: quantisation, Huffman codes of the DC and of the AC coefficients.
+    quantisation: usize,
+    dc: usize,
+    ac: usize,
 }
 
 /// All that is needed to read the one scan of an everyday JPEG file.
@@ -21,11 +22,12 @@ pub(super) struct Header {
     pub(super) height: usize,
     /// One component (gray) or three (YCbCr).
     pub(super) components: Vec<Component>,
-    /// Factors that undo the quantisation, by table, in the order of the blocks.
-    factors: [Option<[i16; 64]>; 4],
-    means: [Option<Table>; 4],
-    rests: [Option<Table>; 4],
-    /// Groups of blocks between restarts; 0 means none.
+    /// Quantisation tables, by number, in the order in which blocks are kept.
+    quantisation: [Option<[i16; 64]>; 4],
+    /// Huffman tables of the DC and the AC coefficients, by number.
+    dc: [Option<Table>; 4],
+    ac: [Option<Table>; 4],
+    /// MCUs between restarts; 0 means none.
     pub(super) restart: usize,
     /// Where the entropy-coded bytes begin.
     pub(super) scan: usize,
@@ -34,13 +36,15 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn factors(&self, component: usize) -> Option<&[i16; 64]> {
-        self.factors[self.components[component].factors].as_ref()
+    /// The quantisation table of a component.
+    pub(super) fn quantisation(&self, component: usize) -> Option<&[i16; 64]> {
+        self.quantisation[self.components[component].quantisation].as_ref()
     }
 
+    /// The Huffman tables of a component: DC, AC.
     pub(super) fn tables(&self, component: usize) -> Option<(&Table, &Table)> {
-        let Component { mean, rest, .. } = self.components[component];
-        Some((self.means[mean].as_ref()?, self.rests[rest].as_ref()?))
+        let Component { dc, ac, .. } = self.components[component];
+        Some((self.dc[dc].as_ref()?, self.ac[ac].as_ref()?))
     }
 
     /// Reads up to the first scan. None for whatever is not everyday: progressive, arithmetic, 12 bits, four inks, RGB,
@@ -50,9 +54,9 @@ impl Header {
             width: 0,
             height: 0,
             components: Vec::new(),
-            factors: [None; 4],
-            means: [const { None }; 4],
-            rests: [const { None }; 4],
+            quantisation: [None; 4],
+            dc: [const { None }; 4],
+            ac: [const { None }; 4],
             restart: 0,
             scan: 0,
             exif: None,
@@ -75,7 +79,7 @@ impl Header {
             match marker {
                 0xc0 | 0xc1 => header.frame(content)?,
                 0xc4 => header.huffman(content)?,
-                0xdb => header.quantisation(content)?,
+                0xdb => header.read_quantisation(content)?,
                 0xdd => {
                     header.restart = usize::from(u16::from_be_bytes([*content.first()?, *content.get(1)?]))
                 }
@@ -119,50 +123,50 @@ impl Header {
         }
         for c in rest.chunks_exact(3) {
             let (across, down) = (usize::from(c[1] >> 4), usize::from(c[1] & 15));
-            let factors = usize::from(c[2]);
-            if factors > 3 {
+            let quantisation = usize::from(c[2]);
+            if quantisation > 3 {
                 return None;
             }
             self.components.push(Component {
                 id: c[0],
                 across,
                 down,
-                factors,
-                mean: 0,
-                rest: 0,
+                quantisation,
+                dc: 0,
+                ac: 0,
             });
         }
-        // Gray, or colours that are as fine as the brightness or half as fine.
+        // Gray, or Cb and Cr that are as fine as Y or half as fine (4:4:4, 4:2:2, 4:4:0, 4:2:0).
         match &mut self.components[..] {
             [gray] => {
                 (gray.across, gray.down) = (1, 1);
                 Some(())
             }
-            [y, b, r] => {
+            [y, cb, cr] => {
                 let fits = [(1, 1), (2, 1), (1, 2), (2, 2)].contains(&(y.across, y.down))
-                    && [b.across, b.down, r.across, r.down] == [1; 4];
+                    && [cb.across, cb.down, cr.across, cr.down] == [1; 4];
                 fits.then_some(())
             }
             _ => None,
         }
     }
 
-    fn quantisation(&mut self, mut content: &[u8]) -> Option<()> {
+    fn read_quantisation(&mut self, mut content: &[u8]) -> Option<()> {
         while let [kind, rest @ ..] = content {
             let (wide, number) = (kind >> 4, usize::from(kind & 15));
             let bytes = if wide == 0 { 64 } else { 128 };
             if wide > 1 || number > 3 || rest.len() < bytes {
                 return None;
             }
-            let mut factors = [0; 64];
+            let mut table = [0; 64];
             for k in 0..64 {
-                let factor = match wide {
+                let value = match wide {
                     0 => u16::from(rest[k]),
                     _ => u16::from_be_bytes([rest[k * 2], rest[k * 2 + 1]]),
                 };
-                factors[usize::from(PLACES[k])] = i16::try_from(factor).ok()?;
+                table[usize::from(ZIGZAG[k])] = i16::try_from(value).ok()?;
             }
-            self.factors[number] = Some(factors);
+            self.quantisation[number] = Some(table);
             content = &rest[bytes..];
         }
         Some(())
@@ -178,11 +182,7 @@ impl Header {
                 return None;
             }
             let table = Table::new(counts, symbols)?;
-            let tables = if class == 0 {
-                &mut self.means
-            } else {
-                &mut self.rests
-            };
+            let tables = if class == 0 { &mut self.dc } else { &mut self.ac };
             tables[number] = Some(table);
             content = &rest[16 + total..];
         }
@@ -197,8 +197,8 @@ impl Header {
             return None;
         }
         for (component, choice) in self.components.iter_mut().zip(rest.chunks_exact(2)) {
-            (component.mean, component.rest) = (usize::from(choice[1] >> 4), usize::from(choice[1] & 15));
-            if choice[0] != component.id || component.mean > 3 || component.rest > 3 {
+            (component.dc, component.ac) = (usize::from(choice[1] >> 4), usize::from(choice[1] & 15));
+            if choice[0] != component.id || component.dc > 3 || component.ac > 3 {
                 return None;
             }
         }

@@ -7,17 +7,17 @@ const FAST: u32 = 11;
 
 /// Where coefficient `k` of the zigzag order lies in a block whose rows are kept in the order 0 4 1 5 2 6 3 7 (which is
 /// the order the inverse transform wants). Positions from 64 on, which only broken files reach, lie behind the block.
-pub(super) const PLACES: [u8; 80] = places();
+pub(super) const ZIGZAG: [u8; 80] = zigzag();
 
 /// Room for a block and for what broken files write behind it.
 pub(super) const BLOCK: usize = 65;
 
-const fn places() -> [u8; 80] {
-    let mut places = [64; 80];
+const fn zigzag() -> [u8; 80] {
+    let mut zigzag = [64; 80];
     let (mut row, mut column, mut k) = (0usize, 0usize, 0);
     while k < 64 {
         // Even rows first: row r of the block lies at place (r % 4) * 2 + r / 4.
-        places[k] = (((row % 4) * 2 + row / 4) * 8 + column) as u8;
+        zigzag[k] = (((row % 4) * 2 + row / 4) * 8 + column) as u8;
         let up = (row + column) % 2 == 0;
         if up && column == 7 {
             row += 1;
@@ -36,7 +36,7 @@ const fn places() -> [u8; 80] {
         }
         k += 1;
     }
-    places
+    zigzag
 }
 
 /// A Huffman table as a JPEG file defines it.
@@ -189,17 +189,17 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Reads the difference of a block's mean to that of the block before. None when the code makes no sense.
+/// Reads the difference of a block's DC coefficient to that of the block before. None when the code makes no sense.
 #[inline(always)]
-fn read_mean(bits: &mut Bits, mean: &Table, before: &mut i32) -> Option<()> {
+fn read_dc(bits: &mut Bits, dc: &Table, before: &mut i32) -> Option<()> {
     bits.refill();
-    let entry = mean.fast[(bits.next >> (64 - FAST)) as usize];
-    // Means have no zeros before them: whatever the fast table knows whole is the difference.
+    let entry = dc.fast[(bits.next >> (64 - FAST)) as usize];
+    // DC coefficients have no zeros before them: whatever the fast table knows whole is the difference.
     if entry >> 16 != 0 && entry & 0xff00 == 0 {
         bits.skip(entry & 0xff);
         *before = before.wrapping_add((entry as i32) >> 16);
     } else {
-        let size = u32::from(mean.symbol(entry, bits)?);
+        let size = u32::from(dc.symbol(entry, bits)?);
         if size > 11 {
             return None;
         }
@@ -210,31 +210,31 @@ fn read_mean(bits: &mut Bits, mean: &Table, before: &mut i32) -> Option<()> {
     Some(())
 }
 
-/// Reads one block: its mean, then the other coefficients. Gives the zigzag number of the last one. None when the codes
+/// Reads one block: its DC coefficient, then the AC coefficients. Gives the zigzag number of the last one. None when the codes
 /// make no sense.
 #[inline(always)]
 pub(super) fn read_block(
     bits: &mut Bits,
-    mean: &Table,
-    rest: &Table,
+    dc: &Table,
+    ac: &Table,
     before: &mut i32,
     block: &mut [i16; BLOCK],
 ) -> Option<usize> {
-    read_mean(bits, mean, before)?;
+    read_dc(bits, dc, before)?;
     block[0] = *before as i16;
     let (mut k, mut last) = (1usize, 0usize);
     while k < 64 {
         bits.refill();
-        let entry = rest.fast[(bits.next >> (64 - FAST)) as usize];
+        let entry = ac.fast[(bits.next >> (64 - FAST)) as usize];
         if entry >> 16 != 0 {
             k += (entry >> 8 & 0xff) as usize;
             bits.skip(entry & 0xff);
-            block[usize::from(PLACES[k])] = (entry >> 16) as i16;
+            block[usize::from(ZIGZAG[k])] = (entry >> 16) as i16;
             last = k;
             k += 1;
             continue;
         }
-        let symbol = rest.symbol(entry, bits)?;
+        let symbol = ac.symbol(entry, bits)?;
         let (zeros, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
         if size == 0 {
             if zeros != 15 {
@@ -244,23 +244,23 @@ pub(super) fn read_block(
             continue;
         }
         k += zeros;
-        block[usize::from(PLACES[k])] = extend(bits.take(size), size) as i16;
+        block[usize::from(ZIGZAG[k])] = extend(bits.take(size), size) as i16;
         last = k;
         k += 1;
     }
     (k <= 64).then_some(last)
 }
 
-/// Passes over one block whose pixels nobody wants, but whose mean the next one needs. None when the codes make no sense.
+/// Passes over one block whose pixels nobody wants, but whose DC coefficient the next one needs. None when the codes make no sense.
 #[inline(always)]
 pub(super) fn skip_block(
     bits: &mut Bits,
-    mean: &Table,
-    rest: &Table,
+    dc: &Table,
+    ac: &Table,
     steps: &Steps,
     before: &mut i32,
 ) -> Option<()> {
-    read_mean(bits, mean, before)?;
+    read_dc(bits, dc, before)?;
     let mut k = 1usize;
     while k < 64 {
         bits.refill();
@@ -275,13 +275,13 @@ pub(super) fn skip_block(
             k = after;
             continue;
         }
-        let entry = rest.fast[(bits.next >> (64 - FAST)) as usize];
+        let entry = ac.fast[(bits.next >> (64 - FAST)) as usize];
         if entry >> 16 != 0 {
             bits.skip(entry & 0xff);
             k += (entry >> 8 & 0xff) as usize + 1;
             continue;
         }
-        let symbol = rest.symbol(entry, bits)?;
+        let symbol = ac.symbol(entry, bits)?;
         match (usize::from(symbol >> 4), u32::from(symbol & 15)) {
             (15, 0) => k += 16,
             (_, 0) => break,

@@ -41,14 +41,14 @@ fn pass(x: [i32; 8], round: i32, shift: u32) -> [i32; 8] {
     })
 }
 
-/// Transforms a block on any machine. `factors` undo the quantisation and lie as the block does; `out` takes the rows
+/// Transforms a block on any machine. `quantisation` lies as the block does; `out` takes the rows
 /// `stride` bytes apart.
-fn transform_anywhere(block: &[i16; BLOCK], factors: &[i16; 64], out: &mut [u8], stride: usize) {
+fn transform_anywhere(block: &[i16; BLOCK], quantisation: &[i16; 64], out: &mut [u8], stride: usize) {
     let mut between = [[0i32; 8]; 8];
     for column in 0..8 {
         let x = std::array::from_fn(|r| {
             let at = place(r) * 8 + column;
-            i32::from(block[at].wrapping_mul(factors[at]))
+            i32::from(block[at].wrapping_mul(quantisation[at]))
         });
         let done = pass(x, 1 << (CONST_BITS - PASS1_BITS - 1), CONST_BITS - PASS1_BITS);
         for (row, value) in between.iter_mut().zip(done) {
@@ -62,10 +62,10 @@ fn transform_anywhere(block: &[i16; BLOCK], factors: &[i16; 64], out: &mut [u8],
     }
 }
 
-/// A block of one value.
+/// A block whose only coefficient is DC: one value.
 #[inline(always)]
-fn fill(mean: i16, factor: i16, out: &mut [u8], stride: usize) {
-    let value = ((i32::from(mean.wrapping_mul(factor)) + 4) >> 3) + 128;
+fn fill(dc: i16, quantisation: i16, out: &mut [u8], stride: usize) {
+    let value = ((i32::from(dc.wrapping_mul(quantisation)) + 4) >> 3) + 128;
     let row = [value.clamp(0, 255) as u8; 8];
     for out in out.chunks_mut(stride) {
         out[..8].copy_from_slice(&row);
@@ -98,17 +98,17 @@ impl Transform {
         self,
         block: &[i16; BLOCK],
         last: usize,
-        factors: &[i16; 64],
+        quantisation: &[i16; 64],
         out: &mut [u8],
         stride: usize,
     ) {
         if last == 0 {
-            return fill(block[0], factors[0], out, stride);
+            return fill(block[0], quantisation[0], out, stride);
         }
         match self {
-            Self::Anywhere => transform_anywhere(block, factors, out, stride),
+            Self::Anywhere => transform_anywhere(block, quantisation, out, stride),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(simd) => avx2::transform(simd, block, factors, out, stride),
+            Self::Avx2(simd) => avx2::transform(simd, block, quantisation, out, stride),
         }
     }
 }
@@ -221,7 +221,7 @@ mod avx2 {
     pub(super) fn transform(
         simd: V3,
         block: &[i16; BLOCK],
-        factors: &[i16; 64],
+        quantisation: &[i16; 64],
         out: &mut [u8],
         stride: usize,
     ) {
@@ -229,10 +229,10 @@ mod avx2 {
         const SECOND: i32 = (CONST_BITS + PASS1_BITS + 3) as i32;
         let i = simd.avx2;
         let rows = [
-            i._mm256_mullo_epi16(load(&block[0..]), load(&factors[0..])),
-            i._mm256_mullo_epi16(load(&block[16..]), load(&factors[16..])),
-            i._mm256_mullo_epi16(load(&block[32..]), load(&factors[32..])),
-            i._mm256_mullo_epi16(load(&block[48..]), load(&factors[48..])),
+            i._mm256_mullo_epi16(load(&block[0..]), load(&quantisation[0..])),
+            i._mm256_mullo_epi16(load(&block[16..]), load(&quantisation[16..])),
+            i._mm256_mullo_epi16(load(&block[32..]), load(&quantisation[32..])),
+            i._mm256_mullo_epi16(load(&block[48..]), load(&quantisation[48..])),
         ];
         let between = pass::<FIRST>(simd, rows, 1 << (FIRST - 1));
         let done = pass::<SECOND>(simd, between, (128 << SECOND) + (1 << (SECOND - 1)));
@@ -261,23 +261,23 @@ mod tests {
             for _ in 0..many {
                 block[random.below(64) as usize] = (random.below(401) as i16 - 200) / (1 + round as i16 % 7);
             }
-            let factors: [i16; 64] = std::array::from_fn(|_| 1 + random.below(8) as i16);
+            let quantisation: [i16; 64] = std::array::from_fn(|_| 1 + random.below(8) as i16);
             let (mut a, mut b) = ([0u8; 80], [0u8; 80]);
-            transform_anywhere(&block, &factors, &mut a, 10);
-            Transform::best().run(&block, 63, &factors, &mut b, 10);
-            assert_eq!(a, b, "{block:?} {factors:?}");
+            transform_anywhere(&block, &quantisation, &mut a, 10);
+            Transform::best().run(&block, 63, &quantisation, &mut b, 10);
+            assert_eq!(a, b, "{block:?} {quantisation:?}");
         }
     }
 
     #[test]
     fn a_block_of_one_value_needs_no_transform() {
-        for mean in -1100..1100i16 {
+        for dc in -1100..1100i16 {
             let mut block = [0i16; BLOCK];
-            block[0] = mean;
+            block[0] = dc;
             let (mut a, mut b) = ([0u8; 64], [0u8; 64]);
             transform_anywhere(&block, &[3; 64], &mut a, 8);
-            fill(mean, 3, &mut b, 8);
-            assert_eq!(a, b, "{mean}");
+            fill(dc, 3, &mut b, 8);
+            assert_eq!(a, b, "{dc}");
         }
     }
 }

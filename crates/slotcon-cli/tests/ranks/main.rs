@@ -1,0 +1,12 @@
+//! Several processes that train together, and what becomes of them when one of them fails.
+
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod failures;
+mod launchers;
+mod rendezvous;
+mod support;
+mod training;
