@@ -198,7 +198,8 @@ void optimizer_step(Tensors parameters, Tensors gradients, Tensors momenta, cons
   for (std::size_t i = 0; i < p.size(); ++i)
     TORCH_CHECK(same_layout(m[i], p[i]) && m[i].scalar_type() == p[i].scalar_type(),
                 "a momentum buffer has another shape, layout or type than its parameter");
-  if (fits(rule, p, g)) {
+  // Without LARS libtorch's own step is one pass already.
+  if (rule.lars && fits(rule, p, g)) {
     if (found.item<double>() != 0) return;
     double scale = rule.scaled ? inverse_scale.item<double>() : 1;
     for (std::size_t i = 0; i < p.size(); ++i) {
