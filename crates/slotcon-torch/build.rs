@@ -50,6 +50,8 @@ fn main() {
         .std("c++17")
         // Kernels are fast in tests as well.
         .opt_level(3)
+        // Without it `at::parallel_for` runs on one core. The threads are libtorch's: the library is the one beside it.
+        .flag("-fopenmp")
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
         .warnings(false);
     if Path::new(&lib).join("libtorch_cuda.so").exists() {
@@ -57,6 +59,9 @@ fn main() {
         build.includes(cuda_headers(&include));
     }
     build.compile("slotcon_torch");
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        println!("cargo:rustc-link-lib=gomp");
+    }
 }
 
 /// The folders with CUDA's and NCCL's headers: those of nvidia's wheels beside torch, as `cargo xtask setup --cuda` and

@@ -1,11 +1,11 @@
 #include "multi_tensor.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
 
+#include "kernel.h"
 #include "slotcon-torch/src/ffi.rs.h"
 
 namespace slotcon {
@@ -17,7 +17,7 @@ using List = std::vector<at::Tensor>;
 // Elements that a thread takes at once; sums are over these, in order, so that they do not depend on the threads.
 constexpr int64_t CHUNK = 1 << 15;
 // Independent sums in the inner loop, as many as the compiler can keep in vectors.
-constexpr int LANES = 8;
+constexpr int LANES = 16;
 
 // Whether both hold their elements in the same order without gaps; strides of dimensions of size one mean nothing.
 bool same_layout(const at::Tensor& a, const at::Tensor& b) {
@@ -66,25 +66,61 @@ struct Squares {
   double update = 0;
 };
 
-// Squared lengths of weights and of updates, gradient * scale + decay * weight.
 template <typename T>
-Squares squares_of_chunk(const T* weights, const T* gradients, int64_t n, T scale, T decay) {
+SLOTCON_INLINED Squares squares_of(const T* __restrict weights, const T* __restrict gradients, int64_t n, T scale,
+                                   T decay) {
   double weight[LANES] = {}, update[LANES] = {};
-  auto add = [&](int64_t i, int lane) {
-    double w = weights[i], u = gradients[i] * scale + decay * weights[i];
-    weight[lane] += w * w;
-    update[lane] += u * u;
-  };
   int64_t i = 0;
   for (; i + LANES <= n; i += LANES)
-    for (int lane = 0; lane < LANES; ++lane) add(i + lane, lane);
-  for (; i < n; ++i) add(i, 0);
+    for (int lane = 0; lane < LANES; ++lane) {
+      const double w = weights[i + lane], u = gradients[i + lane] * scale + decay * weights[i + lane];
+      weight[lane] += w * w;
+      update[lane] += u * u;
+    }
+  for (; i < n; ++i) {
+    const double w = weights[i], u = gradients[i] * scale + decay * weights[i];
+    weight[0] += w * w;
+    update[0] += u * u;
+  }
   Squares sum;
   for (int lane = 0; lane < LANES; ++lane) {
     sum.weight += weight[lane];
     sum.update += update[lane];
   }
   return sum;
+}
+
+// What one step multiplies by.
+template <typename T>
+struct Factors {
+  T scale, trust, decay, momentum, lr;
+};
+
+template <typename T>
+SLOTCON_INLINED void move_by(T* __restrict parameters, T* __restrict momenta, const T* __restrict gradients, int64_t n,
+                             Factors<T> f) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T velocity = f.momentum * momenta[i] + f.trust * (gradients[i] * f.scale + f.decay * parameters[i]);
+    momenta[i] = velocity;
+    parameters[i] -= f.lr * velocity;
+  }
+}
+
+// Squared lengths of weights and of updates, gradient * scale + decay * weight.
+SLOTCON_VECTORISED Squares squares_of_chunk(const float* w, const float* g, int64_t n, float scale, float decay) {
+  return squares_of<float>(w, g, n, scale, decay);
+}
+
+SLOTCON_VECTORISED Squares squares_of_chunk(const double* w, const double* g, int64_t n, double scale, double decay) {
+  return squares_of<double>(w, g, n, scale, decay);
+}
+
+SLOTCON_VECTORISED void move_chunk(float* p, float* m, const float* g, int64_t n, Factors<float> factors) {
+  move_by<float>(p, m, g, n, factors);
+}
+
+SLOTCON_VECTORISED void move_chunk(double* p, double* m, const double* g, int64_t n, Factors<double> factors) {
+  move_by<double>(p, m, g, n, factors);
 }
 
 template <typename T>
@@ -94,8 +130,8 @@ Squares squares(const at::Tensor& parameter, const at::Tensor& gradient, double 
   std::vector<Squares> chunks((size + CHUNK - 1) / CHUNK);
   at::parallel_for(0, static_cast<int64_t>(chunks.size()), 1, [&](int64_t first, int64_t end) {
     for (auto c = first; c < end; ++c)
-      chunks[c] = squares_of_chunk<T>(weights + c * CHUNK, gradients + c * CHUNK,
-                                      std::min(CHUNK, size - c * CHUNK), static_cast<T>(scale), static_cast<T>(decay));
+      chunks[c] = squares_of_chunk(weights + c * CHUNK, gradients + c * CHUNK, std::min(CHUNK, size - c * CHUNK),
+                                   static_cast<T>(scale), static_cast<T>(decay));
   });
   Squares sum;
   for (const auto& chunk : chunks) {
@@ -106,16 +142,11 @@ Squares squares(const at::Tensor& parameter, const at::Tensor& gradient, double 
 }
 
 template <typename T>
-void move(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& momentum, T scale, T trust,
-          T decay, T mu, T lr) {
+void move(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& momentum, Factors<T> factors) {
   auto *p = parameter.mutable_data_ptr<T>(), *m = momentum.mutable_data_ptr<T>();
   const auto* g = gradient.const_data_ptr<T>();
   at::parallel_for(0, parameter.numel(), CHUNK, [&](int64_t first, int64_t end) {
-    for (auto i = first; i < end; ++i) {
-      T velocity = mu * m[i] + trust * (g[i] * scale + decay * p[i]);
-      m[i] = velocity;
-      p[i] -= lr * velocity;
-    }
+    move_chunk(p + first, m + first, g + first, end - first, factors);
   });
 }
 
@@ -205,7 +236,10 @@ void optimizer_step(Tensors parameters, Tensors gradients, Tensors momenta, cons
     for (std::size_t i = 0; i < p.size(); ++i) {
       double trust = inspection.trust.defined() ? inspection.trust.const_data_ptr<double>()[i] : 1;
       by_type(p[i], [&](auto type) {
-        move<decltype(type)>(p[i], g[i], m[i], scale, trust, decay_of(rule, p[i]), rule.momentum, rule.lr);
+        using T = decltype(type);
+        move<T>(p[i], g[i], m[i],
+                {static_cast<T>(scale), static_cast<T>(trust), static_cast<T>(decay_of(rule, p[i])),
+                 static_cast<T>(rule.momentum), static_cast<T>(rule.lr)});
       });
     }
     return;

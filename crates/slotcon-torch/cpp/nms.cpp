@@ -1,12 +1,13 @@
 #include "nms.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
+
+#include "kernel.h"
 
 namespace slotcon {
 

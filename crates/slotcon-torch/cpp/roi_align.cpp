@@ -4,14 +4,13 @@
 #include "roi_align.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "kernel.h"
 #include "slotcon-torch/src/ffi.rs.h"
-#include "vectorised.h"
 
 namespace slotcon {
 
@@ -116,7 +115,7 @@ std::vector<Box<T>> place(const at::Tensor& boxes, const at::Tensor& pictures, i
 
 // out[0 .. channels] = sum over the positions of a bin; `row` and `column`: from one position to the next.
 template <typename T>
-inline __attribute__((always_inline)) void weigh(T* __restrict out, const T* map, int64_t row, int64_t column,
+SLOTCON_INLINED void weigh(T* __restrict out, const T* map, int64_t row, int64_t column,
                                                  const T* of_y, int64_t rows, const T* of_x, int64_t columns,
                                                  int64_t channels) {
   int64_t c = 0;
@@ -140,7 +139,7 @@ inline __attribute__((always_inline)) void weigh(T* __restrict out, const T* map
 
 // out[0 .. n] += weight * values
 template <typename T>
-inline __attribute__((always_inline)) void add(T* __restrict out, const T* __restrict values, T weight, int64_t n) {
+SLOTCON_INLINED void add(T* __restrict out, const T* __restrict values, T weight, int64_t n) {
   for (int64_t k = 0; k < n; ++k) out[k] += weight * values[k];
 }
 
