@@ -177,9 +177,9 @@ pub fn classes(
 ///
 /// # Errors
 /// A folder that is no run directory.
-pub fn weights_of(path: &PathBuf) -> anyhow::Result<PathBuf> {
+pub fn weights_of(path: &Path) -> anyhow::Result<PathBuf> {
     if !path.is_dir() {
-        return Ok(path.clone());
+        return Ok(path.to_path_buf());
     }
     let directory = RunDirectory::at(path);
     let found = [directory.best(), directory.last()]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use slotcon_data::Layout;
 use slotcon_data::resize::resize_short_side;
-use slotcon_data::{Layout, Picture};
 
 use slotcon_eval::pictures::Silent;
 use slotcon_eval::segment::GroupedPicture;

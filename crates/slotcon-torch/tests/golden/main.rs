@@ -1,54 +1,43 @@
-//! Golden values of torchvision's operations: `ops.safetensors` in the folder `transfer` of the fixtures.
+//! Golden values of torchvision's operations: every `ops*` case of `fixtures/transfer` and of the folders that
+//! `SLOTCON_FIXTURES` adds.
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
-#[allow(dead_code, reason = "shared with tests that fill networks by name")]
-#[path = "../../../slotcon/tests/golden/support.rs"]
-mod support;
-
-use std::path::Path;
+use std::error::Error;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use safetensors::{Dtype, SafeTensors};
+use slotcon_golden::Case;
 use slotcon_torch::{Backend, RoiAlign, channels_last, nms_by};
 use tch::{Kind, Tensor};
 
 const BACKENDS: [(Backend, &str); 2] = [(Backend::Fastest, "kernel"), (Backend::Operations, "operations")];
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Arguments::from_args();
-    let trials = match support::fixtures() {
-        None => vec![Trial::test("golden (no fixtures)", || Ok(())).with_ignored_flag(true)],
-        Some(folder) => trials(&folder.join("transfer")),
+    let kind = slotcon_golden::Kind {
+        folder: "transfer",
+        prefix: "ops",
+        ending: ".json",
+        beside: &[],
     };
-    libtest_mimic::run(&args, trials).exit_code()
+    let trials = slotcon_golden::trials(kind, |case| Ok(trials(case)))?;
+    Ok(libtest_mimic::run(&args, trials).exit_code())
 }
 
-/// Every `ops*` case of `folder`; a folder without one is a failure.
-fn trials(folder: &Path) -> Vec<Trial> {
-    let cases = if folder.is_dir() {
-        support::cases(folder, "ops", ".safetensors")
-    } else {
-        Vec::new()
-    };
-    if cases.is_empty() {
-        let said = format!("no case ops*.safetensors in {}", folder.display());
-        return vec![Trial::test("golden (an empty folder)", move || Err(said.into()))];
-    }
+/// Both operations of a case, by both backends.
+fn trials(case: &Case) -> Vec<Trial> {
+    type Check = fn(&SafeTensors, Backend) -> Result<(), Failed>;
+    let checks: [(&str, Check); 2] = [("roi_align", roi_align), ("nms", nms)];
     let mut trials = Vec::new();
-    for path in cases {
-        for (backend, by) in BACKENDS {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            type Check = fn(&SafeTensors, Backend) -> Result<(), Failed>;
-            let checks: [(&str, Check); 2] = [("roi_align", roi_align), ("nms", nms)];
-            for (what, check) in checks {
-                let path = path.clone();
-                trials.push(Trial::test(format!("{name}::{what}::{by}"), move || {
-                    let bytes = std::fs::read(&path)?;
-                    check(&SafeTensors::deserialize(&bytes)?, backend)
-                }));
-            }
+    for (backend, by) in BACKENDS {
+        for (what, check) in checks {
+            let path = case.with_ending("safetensors");
+            trials.push(Trial::test(format!("{}::{what}::{by}", case.name()), move || {
+                let bytes = std::fs::read(&path)?;
+                check(&SafeTensors::deserialize(&bytes)?, backend)
+            }));
         }
     }
     trials
@@ -65,7 +54,7 @@ fn tensor(file: &SafeTensors, name: &str) -> Result<Tensor, Failed> {
                 .map(|b| i64::from_le_bytes(b.try_into().unwrap()))
                 .collect::<Vec<_>>(),
         ),
-        _ => Tensor::from_slice(&support::values(file, name).unwrap()),
+        _ => Tensor::from_slice(&slotcon_golden::values(file, name).unwrap()),
     };
     Ok(flat.reshape(shape))
 }

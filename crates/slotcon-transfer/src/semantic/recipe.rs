@@ -310,3 +310,72 @@ impl TaskRecipe for SemanticRecipe {
         &self.data.loading
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_recipes_load_survive_writing_and_say_what_they_cost() {
+        for published in SemanticRecipe::PUBLISHED {
+            let recipe = SemanticRecipe::load(published.name, &[])
+                .unwrap_or_else(|e| panic!("{}: {e}", published.name));
+            let again = SemanticRecipe::from_toml(&recipe.to_toml().unwrap(), "written").unwrap();
+            assert_eq!(again, recipe, "{}", published.name);
+            for word in ["# cost:", "# result:", "# run:"] {
+                assert!(published.text.contains(word), "{}: {word}", published.name);
+            }
+        }
+    }
+
+    /// Facts of the configurations that the paper's code gives to MMSegmentation.
+    #[test]
+    fn the_published_runs_are_those_of_the_paper() {
+        let load = |name| SemanticRecipe::load(name, &[]).unwrap();
+        let voc = load("voc-fcn-d6-30k");
+        let rate = voc.optim.learning_rate(661, voc.run.steps);
+        assert_eq!((rate.at(0), rate.at(20_999)), (0.003, 0.003));
+        assert!((rate.at(21_000) - 3e-4).abs() < 1e-12 && (rate.at(27_000) - 3e-5).abs() < 1e-12);
+        assert_eq!(voc.data.normalisation, Normalisation::ImagenetUndivided);
+        assert_eq!(voc.network(21).unwrap().backbone.dilations, [1, 1, 1, 2]);
+        let city = load("cityscapes-fcn-d6-90k");
+        assert_eq!(
+            city.inference(),
+            Inference::Sliding(Window {
+                side: 769,
+                stride: 513
+            })
+        );
+        let ade = load("ade20k-fcn-d8-80k");
+        let rate = ade.optim.learning_rate(1263, ade.run.steps);
+        assert!(
+            (rate.at(40_000) - 0.005_405_278_6).abs() < 1e-9,
+            "{}",
+            rate.at(40_000)
+        );
+        let network = ade.network(150).unwrap();
+        let auxiliary = network.auxiliary.unwrap();
+        assert_eq!(
+            (auxiliary.stage, auxiliary.head.channels, auxiliary.weight),
+            (2, 256, 0.4)
+        );
+        assert_eq!(network.backbone.dilations, [1, 1, 2, 4]);
+        assert!(network.decode.concat_input && !network.align_corners);
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        for (setting, word) in [
+            ("model.output_stride=4", "8, 16 or 32"),
+            ("test.window=100", "test.window_stride"),
+            ("data.crop=0", "at least 1"),
+            ("optim.schedule=steps", "milestones"),
+            ("model.arch=resnet7", "resnet7"),
+        ] {
+            let error = SemanticRecipe::load("semantic-small", &[setting.to_owned()])
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(word), "{setting}: {error}");
+        }
+    }
+}
