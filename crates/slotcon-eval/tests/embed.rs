@@ -50,7 +50,7 @@ fn config(what: What, number: Number) -> Config {
 fn expected(segmenter: &Segmenter, pictures: &Pictures, index: usize) -> (Tensor, Tensor, Tensor) {
     let seen = pictures.load(index).unwrap();
     let groups = segmenter.groups(&[seen.picture]).unwrap();
-    let counting = groups.counting();
+    let counting = groups.active();
     (groups.features.squeeze_dim(0).tr(), groups.slots, counting)
 }
 

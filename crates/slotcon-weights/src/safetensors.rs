@@ -147,7 +147,7 @@ pub fn write(
 /// Writes named tensors to `path` as plain weights, with the metadata that loaders of PyTorch weights look for.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_plain(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), WeightsError> {
     write(path, tensors, ("format", "pt".into()))
 }

@@ -36,7 +36,7 @@ impl GroupHealth {
         let log_k = (prototypes as f64).ln();
         let assignment = (&scores / temperature).softmax(-1, Kind::Float);
         let winners = scores.argmax(-1, false);
-        let slots = |g: &Groups| g.counting().sum_dim_intlist(-1, false, Kind::Float).mean(None);
+        let slots = |g: &Groups| g.active().sum_dim_intlist(-1, false, Kind::Float).mean(None);
         let [q1, q2, k1, k2] = &step.aligned;
         let agree = |q: &Tensor, k: &Tensor| {
             q.argmax(-1, false)

@@ -161,7 +161,7 @@ fn what_is_sent_is_what_was_computed() {
             if parts == 1 {
                 // On a CPU: as many rows as the rank with the most has.
                 for teacher in &output.output.teacher {
-                    let mut rows = teacher.counting().sum(Kind::Float);
+                    let mut rows = teacher.active().sum(Kind::Float);
                     ranks.max_(&mut rows, Traffic::Metrics).unwrap();
                     slots += 16 + 16 * 4 * f64::try_from(rows).unwrap() as u64;
                 }

@@ -257,7 +257,7 @@ fn look(segmenter: &Segmenter, batch: &[slotcon_data::Picture], what: What) -> R
         }
         What::Slots => {
             let groups = segmenter.groups(batch)?;
-            let counting = groups.counting();
+            let counting = groups.active();
             vec![groups.slots, counting]
         }
     })

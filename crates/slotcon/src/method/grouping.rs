@@ -56,10 +56,11 @@ impl Grouping {
 
 impl Groups {
     /// Which slots count `[B, K]` (1 or 0): those that are the arg-max of some position in the picture.
-    pub fn counting(&self) -> Tensor {
+    pub fn active(&self) -> Tensor {
         let scores = self.scores.detach();
         let winners = scores.argmax(-1, false);
-        let (batch, _, prototypes) = scores.size3().unwrap_or_default();
+        let size = scores.size();
+        let (batch, prototypes) = (size[0], size[2]);
         Tensor::zeros([batch, prototypes], (scores.kind(), scores.device())).scatter_value(1, &winners, 1.0)
     }
 }
@@ -105,6 +106,6 @@ mod tests {
             slots: Tensor::new(),
             grid: (1, 2),
         };
-        assert_eq!(numbers(&groups.counting()), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(numbers(&groups.active()), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
     }
 }

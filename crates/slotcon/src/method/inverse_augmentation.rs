@@ -51,7 +51,8 @@ impl InverseAugmentation {
     /// `[B, h w, K]` of a view to `[B, h w, K]` of the shared region.
     pub fn align(&self, scores: &Tensor) -> Tensor {
         let (h, w) = (self.rows.size()[1], self.columns.size()[1]);
-        let (batch, _, k) = scores.size3().unwrap_or_default();
+        let size = scores.size();
+        let (batch, k) = (size[0], size[2]);
         let x = self.rows.matmul(&scores.reshape([batch, h, w * k]));
         let columns = self
             .columns

@@ -89,7 +89,7 @@ impl Network {
             let mut rows = Vec::with_capacity(VIEWS);
             for (pictures, shape) in views.iter().zip(&mut shapes) {
                 let map = stopwatch.time(parts[0], || self.backbone.forward(pictures, mode.batch_norm))?;
-                let (batch, channels, h, w) = map.size4().unwrap_or_default();
+                let (batch, channels, h, w) = map.size4()?;
                 *shape = (batch, h, w);
                 rows.push(map.permute([0, 2, 3, 1]).reshape([-1, channels]));
             }

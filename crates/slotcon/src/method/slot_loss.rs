@@ -47,8 +47,8 @@ pub fn contrast_selected(
     ranks: &Ranks,
 ) -> Result<Tensor, Error> {
     let dim = student.slots.size()[2];
-    let counts_q = student.counting().view([-1]);
-    let counts_k = teacher.counting().view([-1]);
+    let counts_q = student.active().view([-1]);
+    let counts_k = teacher.active().view([-1]);
     let positives = (counts_q * &counts_k).nonzero().squeeze_dim(-1);
     let own = positives.size()[0];
     let [total] = ranks.sum_numbers([own], Traffic::Slots)?;
@@ -61,11 +61,11 @@ pub fn contrast_selected(
     let k = normalize(&teacher.slots.detach().reshape([-1, dim]).index_select(0, &keys));
     let (k, first) = ranks.gather_rows(&k, Traffic::Slots)?;
     let predicted = mode.run(q.device(), || predictor.forward(&q, &[own], BatchNormMode::Train))?;
-    let logits = normalize(&predicted).matmul(&k.tr()) / TEMPERATURE;
+    let logits = similarities(&normalize(&predicted), &k);
     let column = counts_k.cumsum(0, Kind::Int64) - 1 + first;
     let labels = column.index_select(0, &positives);
     let sum = logits.cross_entropy_loss(&labels, None::<Tensor>, Reduction::Sum, -100, 0.0);
-    Ok(sum / own.max(1) as f64 * (2.0 * TEMPERATURE))
+    Ok(scaled(sum / own.max(1) as f64))
 }
 
 /// The same with shapes that do not depend on what counts: at most min(K, h w) slots of a picture can be an arg-max, so
@@ -80,13 +80,13 @@ pub fn contrast_padded(
     mode: Mode,
     ranks: &Ranks,
 ) -> Result<Tensor, Error> {
-    let (_, prototypes, dim) = student.slots.size3().unwrap_or_default();
+    let (_, prototypes, dim) = student.slots.size3()?;
     let (h, w) = student.grid;
     let capacity = prototypes.min(h * w);
-    let counts_k = teacher.counting();
+    let counts_k = teacher.active();
     // Counting is 1 or 0, so the largest values are the slots that count.
     let pick = |counts: &Tensor| counts.topk(capacity, -1, true, false);
-    let (positive, of_q) = pick(&(student.counting() * &counts_k));
+    let (positive, of_q) = pick(&(student.active() * &counts_k));
     let (negative, of_k) = pick(&counts_k);
     let rows = |slots: &Tensor, index: &Tensor| {
         slots
@@ -105,11 +105,23 @@ pub fn contrast_padded(
 
     let positive = positive.view([-1]);
     let predicted = normalize(&mode.run(q.device(), || predictor.forward_selected(&q, &positive))?);
-    let logits = (predicted.matmul(&k.tr()) / TEMPERATURE).masked_fill(&masked, f64::NEG_INFINITY);
+    let logits = similarities(&predicted, &k).masked_fill(&masked, f64::NEG_INFINITY);
     let own = (predicted * own).sum_dim_intlist(-1, false, None) / TEMPERATURE;
     let losses = (logits.logsumexp([-1i64], false) - own) * &positive;
     let enough = total.ge(2.0).to_kind(total.kind());
-    Ok(losses.sum(None) / positive.sum(None).clamp_min(1.0) * enough * (2.0 * TEMPERATURE))
+    Ok(scaled(
+        losses.sum(None) / positive.sum(None).clamp_min(1.0) * enough,
+    ))
+}
+
+/// Cosine similarities of every predicted slot `[P, D]` to every key `[N, D]`, both of unit norm, over τ: `[P, N]`.
+fn similarities(predicted: &Tensor, keys: &Tensor) -> Tensor {
+    predicted.matmul(&keys.tr()) / TEMPERATURE
+}
+
+/// The mean of InfoNCE, scaled as MoCo v3 does: times 2τ.
+fn scaled(mean: Tensor) -> Tensor {
+    mean * (2.0 * TEMPERATURE)
 }
 
 #[cfg(test)]
