@@ -1,5 +1,11 @@
 //! The `slotcon` command: one file a subcommand.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its user"
+)]
+
 mod arguments;
 mod bench;
 mod demo;

@@ -1,5 +1,10 @@
 //! Every picture format against Pillow's `convert("RGB")`, and files that are broken or lie.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 use std::path::{Path, PathBuf};
