@@ -13,6 +13,7 @@ float32 is off: the tolerance of the float32 golden tests.
 
 import argparse
 import glob
+import itertools
 import json
 import math
 import os
@@ -190,12 +191,14 @@ def golden_inputs(c, s, dtype):
     return crops, coords, flags
 
 
-def first_step(c, dtype, layout=torch.contiguous_format):
-    """Losses and gradients, by the names of the golden values."""
+def first_step(c, dtype, layout=torch.contiguous_format, reverse=False):
+    """Losses and gradients, by the names of the golden values. The order of the pictures changes nothing but rounding."""
     model = Step(c).to(dtype).train()
     fill(model)
     model = model.to(memory_format=layout)
     crops, coords, flags = golden_inputs(c, 0, dtype)
+    if reverse:
+        crops, coords, flags = [x.flip(0) for x in crops], [x.flip(0) for x in coords], [f[::-1] for f in flags]
     loss, group, slot = model([x.to(memory_format=layout) for x in crops], coords, flags, c.teacher_momentum)
     loss.backward()
     losses = {"loss": loss, "group_loss0": group[0], "group_loss1": group[1], "slot_loss0": slot[0], "slot_loss1": slot[1]}
@@ -232,7 +235,7 @@ def check(folder, dtype):
 
 def record_f32(folder):
     """What the golden tests compare in float32, in their measure (crates/slotcon/tests/golden/steps.rs), in several runs."""
-    runs = [(layout, threads) for layout in ("contiguous_format", "channels_last") for threads in (1, 2)]
+    runs = list(itertools.product(("contiguous_format", "channels_last"), (1, 2), ("oneDNN", "native"), ("first", "last")))
     for path, c in cases(folder):
         losses, gradients = first_step(c, torch.float64)
         worst = {"losses": 0.0, "gradient_norms": 0.0, "gradient_values": 0.0}
@@ -240,9 +243,10 @@ def record_f32(folder):
         def note(what, got, expected, floor=0.0):
             worst[what] = max(worst[what], abs(got - expected) / max(abs(expected), floor))
 
-        for layout, threads in runs:
+        for layout, threads, library, start in runs:
             torch.set_num_threads(threads)
-            losses32, gradients32 = first_step(c, torch.float32, getattr(torch, layout))
+            with torch.backends.mkldnn.flags(enabled=library == "oneDNN"):
+                losses32, gradients32 = first_step(c, torch.float32, getattr(torch, layout), start == "last")
             for name, loss in losses.items():
                 note("losses", losses32[name], loss)
             for name, grad in gradients.items():
@@ -251,7 +255,8 @@ def record_f32(folder):
                 for got, expected in zip(head32.tolist(), head.tolist()):
                     note("gradient_values", got, expected, max(1e-2, head.abs().max().item()))
         record = {"made_by": f"benches/peers/step.py --record-f32, PyTorch {torch.__version__.split('+')[0]} on a CPU",
-                  "runs": [f"{layout}, {threads} thread(s)" for layout, threads in runs],
+                  "runs": [f"{layout}, {threads} thread(s), {library} convolutions, from the {start} picture"
+                           for layout, threads, library, start in runs],
                   "largest_relative_difference": {k: float(f"{v:.2g}") for k, v in worst.items()}}
         with open(path.replace(".json", ".f32.json"), "w") as file:
             file.write(json.dumps(record, indent=1) + "\n")

@@ -277,6 +277,7 @@ fn initialise<T: Task>(
     let precision = training.recipe.run().precision;
     let mut notes =
         Vec::from_iter(device::advice(device, precision).map(|(level, text)| (level, text.to_owned())));
+    notes.extend(training.note.take().map(|note| (Level::Warning, note)));
     let step = &mut training.step;
     match (checkpoint, &options.init_from) {
         (Some(checkpoint), _) => {

@@ -31,6 +31,8 @@ pub(crate) struct TrainingLoop<'a, T: Task> {
     share: Share,
     pub step: TrainingStep<T>,
     rate: LearningRate,
+    /// What the user should know of the plan of the run.
+    pub note: Option<String>,
     batches: T::Batches,
     pub progress: Progress,
     guard: BufferGuard,
@@ -60,7 +62,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         };
         let batches = T::batches(&recipe, data, &share, device)?;
         let steps_per_epoch = batches.steps_per_epoch();
-        let plan = Plan::new(&recipe, steps_per_epoch)?;
+        let plan = Plan::new(&recipe, steps_per_epoch);
         let loss_scale = resumed.as_ref().map(|progress| progress.loss_scale);
         let progress = match resumed {
             Some(progress) if progress.pictures != pictures => {
@@ -81,6 +83,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         let zero = || Tensor::zeros([0i64; 0], (Kind::Float, device));
         Ok(Self {
             rate: plan.rate,
+            note: plan.note,
             guard: BufferGuard::new(step.task.store()),
             skipped: zero(),
             skipped_in_a_row: zero(),
