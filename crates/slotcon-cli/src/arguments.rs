@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use slotcon::method::Branch;
 use slotcon_data::Layout;
+use slotcon_data::source::LeftOut;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
 use slotcon_train::device;
 
@@ -82,7 +83,9 @@ impl FolderArgs {
             ..InputConfig::default()
         };
         let limit = self.limit.map(|n| n as usize);
-        Ok(Pictures::open(&self.data, Layout::Folder, input, limit)?)
+        let pictures = Pictures::open(&self.data, Layout::Folder, input, limit)?;
+        say_left_out([pictures.left_out()]);
+        Ok(pictures)
     }
 }
 
@@ -92,6 +95,13 @@ pub struct JsonArg {
     /// One JSON object as the last line of standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Says what lies beside the pictures and is not taken.
+pub fn say_left_out<'a>(left_out: impl IntoIterator<Item = &'a LeftOut>) {
+    for line in left_out.into_iter().flat_map(LeftOut::lines) {
+        eprintln!("{line}");
+    }
 }
 
 /// How a command ends that could not use `bad` of its pictures.

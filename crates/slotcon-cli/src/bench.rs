@@ -93,7 +93,7 @@ const BATCH: usize = 16;
 
 fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
-    let dataset = Arc::new(Dataset::open(&args.data, recipe.data.layout)?);
+    let dataset = Arc::new(Dataset::open(&args.data, recipe.data.selection()?)?);
     let share = Share {
         batch: BATCH.min(dataset.len()),
         rank: 0,
@@ -131,7 +131,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let device = device::parse(&args.device.asked)?;
     let data = match &args.data[..] {
         [] => None,
-        roots => Some(Arc::new(Dataset::open(roots, recipe.data.layout)?)),
+        roots => Some(Arc::new(Dataset::open(roots, recipe.data.selection()?)?)),
     };
     let source = match &data {
         None => Source::Fixed(Pretraining::random_batch(&recipe, device)),

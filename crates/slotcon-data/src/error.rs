@@ -39,10 +39,52 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There is nothing to train on.
-    #[error("{path}: no picture found below it (looked for JPEG, PNG, WebP, TIFF, BMP and GIF, in all subfolders)", path = path.display())]
+    #[error(
+        "{path}: no picture found below it (looked for JPEG, PNG, WebP, TIFF, BMP, GIF and PNM, in all subfolders){}",
+        left_out.iter().map(|line| format!("\n  {line}")).collect::<String>(),
+        path = path.display()
+    )]
     NoPictures {
         /// The folder searched.
         path: PathBuf,
+        /// What was left out there, and why.
+        left_out: Vec<String>,
+    },
+    /// A pattern of files to be excluded that is none.
+    #[error("data.exclude: the pattern '{pattern}' cannot be used: {reason}; write e.g. *.seg.png or old/**")]
+    Exclude {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tar file that is packed as a whole: pictures in it cannot be read where they lie.
+    #[error("{path}: is packed by {kind}; pictures are read where they lie in a tar file, so unpack it first ({kind} -d)", path = path.display())]
+    Packed {
+        /// The tar file.
+        path: PathBuf,
+        /// The program that packed it.
+        kind: &'static str,
+    },
+    /// Two pictures whose results would have one name.
+    #[error("{a} and {b} would both make results called {name}: give the folder that holds both, or name them in two calls with an --out each", a = a.display(), b = b.display(), name = name.display())]
+    SameName {
+        /// One picture.
+        a: PathBuf,
+        /// The other one.
+        b: PathBuf,
+        /// The name of both's results.
+        name: PathBuf,
+    },
+    /// A line of a list that is no path.
+    #[error("{path}: line {line}: {text:?} names no file; a line holds one path (relative to the list's folder), in quotes or not, with a label behind it or not", path = path.display())]
+    ListLine {
+        /// The list.
+        path: PathBuf,
+        /// Its number, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
     },
     /// A published layout was asked for and the folder is laid out in another way.
     #[error("{path}: the layout {layout} expects {expected} here; for pictures in any arrangement use the layout folder", path = path.display())]
@@ -159,9 +201,12 @@ pub enum PictureError {
     Stalled(f64),
     /// The first bytes are those of no picture format known here.
     #[error(
-        "is not a picture (its first bytes are those of no known format: JPEG, PNG, WebP, TIFF, BMP, GIF)"
+        "is not a picture (its first bytes are those of no known format: JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)"
     )]
     UnknownFormat,
+    /// A picture in a format that is not read.
+    #[error("is a {0} picture, which is not read: convert it to JPEG or PNG")]
+    Unread(&'static str),
     /// The decoder refused the content.
     #[error("is not a whole {format}: {reason}")]
     Decode {

@@ -176,14 +176,18 @@ fn as_one_of<T: Task>(
     directory.write_recipe(&training.recipe.to_toml()?)?;
     *began = true;
     let pictures = training.progress.pictures;
-    Session::now(
-        device,
-        &T::folders(sources),
-        pictures,
-        beginning.from_step,
-        beginning.total_steps,
-    )
-    .append(&directory.environment())?;
+    let left_out = T::left_out(&data);
+    let session = Session {
+        left_out: left_out.clone(),
+        ..Session::now(
+            device,
+            &T::folders(sources),
+            pictures,
+            beginning.from_step,
+            beginning.total_steps,
+        )
+    };
+    session.append(&directory.environment())?;
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), beginning.from_step)?);
     let events = EventWriter::create(directory.root());
@@ -196,7 +200,11 @@ fn as_one_of<T: Task>(
             let _ = log.said(Level::Warning, &format!("ended: {cause}"));
         }
     });
-    for (level, note) in notes {
+    for (level, note) in left_out
+        .into_iter()
+        .map(|line| (Level::Warning, line))
+        .chain(notes)
+    {
         observers.said(level, &note)?;
     }
     training.broadcast()?;

@@ -109,11 +109,15 @@ impl Task for Pretraining {
     type Output = Step;
 
     fn open(sources: &Sources, recipe: &Recipe) -> Result<Arc<Dataset>, Error> {
-        Ok(Arc::new(Dataset::open(&sources.data, recipe.data.layout)?))
+        Ok(Arc::new(Dataset::open(&sources.data, recipe.data.selection()?)?))
     }
 
     fn samples(data: &Arc<Dataset>) -> u64 {
         data.len() as u64
+    }
+
+    fn left_out(data: &Arc<Dataset>) -> Vec<String> {
+        data.left_out().lines()
     }
 
     fn folders(sources: &Sources) -> Vec<PathBuf> {

@@ -24,6 +24,7 @@ pub(super) fn decode(
         Format::Tiff => ImageFormat::Tiff,
         Format::Bmp => ImageFormat::Bmp,
         Format::Gif => ImageFormat::Gif,
+        Format::Pnm => ImageFormat::Pnm,
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
     let mut limits = image::Limits::no_limits();

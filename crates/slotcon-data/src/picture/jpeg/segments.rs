@@ -121,13 +121,20 @@ fn find_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
 }
 
 /// Where the entropy-coded bytes from `at` on end: at a marker that is no restart, or at the end of the file.
-fn end_of_scan(bytes: &[u8], mut at: usize) -> usize {
+fn end_of_scan(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(0xff, rest)) {
         at += found;
         match bytes.get(at + 1) {
             Some(0 | 0xd0..=0xd7) => at += 2,
             Some(0xff) => at += 1,
-            Some(_) => return at,
+            Some(_) => {
+                // Fill bytes in front of the marker are none of the scan's.
+                while at > start && bytes[at - 1] == 0xff {
+                    at -= 1;
+                }
+                return at;
+            }
             None => break,
         }
     }
