@@ -1,13 +1,14 @@
 //! Arguments that several subcommands take: the same words and defaults in each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use slotcon::method::Branch;
 use slotcon_data::Layout;
 use slotcon_data::source::LeftOut;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
-use slotcon_train::device;
+use slotcon_train::{RunDirectory, device};
 
 /// Where the network computes.
 #[derive(Debug, clap::Args)]
@@ -20,8 +21,8 @@ pub struct DeviceArg {
 /// A checkpoint's network, and where it computes.
 #[derive(Debug, clap::Args)]
 pub struct NetworkArgs {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoint, or the directory of a run: its best checkpoint, else its last.
+    #[arg(long, value_name = "FILE|RUN")]
     pub checkpoint: PathBuf,
     /// Use the network trained by gradient instead of its moving average.
     #[arg(long)]
@@ -42,8 +43,28 @@ impl NetworkArgs {
             Branch::Teacher
         };
         let device = device::parse(&self.device.asked)?;
-        Ok(Segmenter::open(&self.checkpoint, branch, device)?)
+        Ok(Segmenter::open(&weights_of(&self.checkpoint)?, branch, device)?)
     }
+}
+
+/// A file with weights: itself, or the best or last checkpoint of a run directory.
+///
+/// # Errors
+/// A folder that is no run directory.
+pub fn weights_of(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let directory = RunDirectory::at(path);
+    let found = [directory.best(), directory.last()]
+        .into_iter()
+        .find(|file| file.exists());
+    found.with_context(|| {
+        format!(
+            "{}: is a folder without checkpoints/last.safetensors",
+            path.display()
+        )
+    })
 }
 
 /// How pictures are turned before anything else.

@@ -117,7 +117,7 @@ fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
         report.peak_mb
     );
     if args.output.json {
-        println!("{}", serde_json::to_string(&report)?);
+        out!("{}", serde_json::to_string(&report)?);
     } else {
         eprintln!("{}", serde_json::to_string_pretty(&report.stages_us)?);
     }
@@ -151,7 +151,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
         eprintln!("  {name:<16} {seconds:.4} s");
     }
     if args.output.json {
-        println!("{}", serde_json::to_string(&times)?);
+        out!("{}", serde_json::to_string(&times)?);
     }
     Ok(ExitCode::SUCCESS)
 }

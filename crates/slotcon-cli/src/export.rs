@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
+use crate::arguments::weights_of;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use slotcon::interop::{Format, export};
@@ -71,13 +72,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     free(&args.out, args.overwrite)?;
     let report = export(
-        &args.checkpoint,
+        &weights_of(&args.checkpoint)?,
         format,
         args.which.unwrap_or_default(),
         &args.out,
     )?;
-    println!("{report}");
-    println!("wrote {}", args.out.display());
+    out!("{report}");
+    out!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }
 

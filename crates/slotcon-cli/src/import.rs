@@ -53,8 +53,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         imported.save_run(&args.out)?
     };
-    println!("{}", imported.report);
-    println!(
+    out!("{}", imported.report);
+    out!(
         "wrote {}: {}, step {} of {} ({} an epoch)",
         written.display(),
         imported.recipe.model.arch,

@@ -6,6 +6,13 @@
     reason = "a command talks to its user"
 )]
 
+/// Prints a line to standard output. A reader that has gone (`| head`) ends the program without a word: it has what it wanted.
+macro_rules! out {
+    ($($text:tt)*) => {
+        crate::display::line(format_args!($($text)*))
+    };
+}
+
 mod arguments;
 mod bench;
 mod demo;

@@ -109,8 +109,12 @@ pub enum Error {
     },
     /// Fewer pictures than one batch needs.
     #[error(
-        "the data set has {pictures} pictures, one batch takes {total} ({batch} for each of {world_size} ranks): \
-         set the batch to at most {pictures} or add pictures"
+        "the data set has {pictures} pictures, one batch takes {total} ({batch} for each of {world_size} ranks): {}",
+        if *pictures >= 2 * *world_size {
+            format!("set optim.batch to at most {} or add pictures", pictures / world_size * world_size)
+        } else {
+            format!("add pictures: a step needs at least {} of them", 2 * world_size)
+        }
     )]
     TooFewPictures {
         /// Pictures found.
@@ -204,6 +208,14 @@ pub enum PictureError {
         "is not a picture (its first bytes are those of no known format: JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)"
     )]
     UnknownFormat,
+    /// A kind of a format that is not read.
+    #[error("is a {format} {what}, which is not read: save it as PNG, or as {format} of plain 8-bit RGB")]
+    Unsupported {
+        /// Name of the format.
+        format: &'static str,
+        /// The kind, to be read after the format's name.
+        what: String,
+    },
     /// A picture in a format that is not read.
     #[error("is a {0} picture, which is not read: convert it to JPEG or PNG")]
     Unread(&'static str),

@@ -1,6 +1,8 @@
 //! How long a run is, and its learning rates.
 
-use crate::recipe::TaskRecipe;
+use crate::checkpoint::Progress;
+use crate::recipe::check::require;
+use crate::recipe::{RecipeError, TaskRecipe};
 use crate::schedule::LearningRate;
 
 /// Lengths that follow from recipe and data set.
@@ -32,5 +34,30 @@ impl Plan {
             rate.warmup = shorter;
         }
         Self { total, rate, note }
+    }
+
+    /// Makes the run that got as far as `progress` as long as planned; tells what that does to its schedules.
+    ///
+    /// # Errors
+    /// A run that has already done more steps.
+    pub fn extend(&mut self, progress: &mut Progress) -> Result<(), RecipeError> {
+        let (before, done) = (progress.total_steps, progress.step);
+        if before == self.total {
+            return Ok(());
+        }
+        require(
+            done <= self.total,
+            "run.steps",
+            self.total,
+            format!("the run has done {done} steps already: give more"),
+        )?;
+        self.note = Some(format!(
+            "the run was laid out for {before} steps and is now for {}: from step {done} on, learning rate (now {:.3e}) and other \
+             schedules are those of a run of that length",
+            self.total,
+            self.rate.at(done)
+        ));
+        progress.total_steps = self.total;
+        Ok(())
     }
 }

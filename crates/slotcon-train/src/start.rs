@@ -250,8 +250,8 @@ fn begin<R: TaskRecipe>(
     let checkpoint = match options.start {
         Start::New if directory.holds_a_run() => return Err(Error::Exists(options.out.clone())),
         Start::Resume if !there => return Err(Error::NothingToResume(options.out.clone())),
-        Start::Resume => Some(Checkpoint::open(&directory.last())?),
-        Start::ResumeOrNew if there => Some(Checkpoint::open(&directory.last())?),
+        Start::Resume => Some(newest(directory)?),
+        Start::ResumeOrNew if there => Some(newest(directory)?),
         Start::New | Start::Overwrite | Start::ResumeOrNew => None,
     };
     let recipe = match (recipe, &checkpoint) {
@@ -263,6 +263,28 @@ fn begin<R: TaskRecipe>(
         (recipe, None) => recipe.unwrap_or_default(),
     };
     Ok((recipe, checkpoint))
+}
+
+/// The checkpoint to go on with.
+///
+/// # Errors
+/// A `last.safetensors` that is not whole, with the newest one that is.
+fn newest<R: TaskRecipe>(directory: &RunDirectory) -> Result<Checkpoint<R>, Error> {
+    let last = directory.last();
+    Checkpoint::open(&last).map_err(|source| {
+        let numbered = directory.numbered().unwrap_or_default();
+        match numbered
+            .into_iter()
+            .find(|path| Checkpoint::<R>::open(path).is_ok())
+        {
+            Some(whole) => Error::LastNotWhole {
+                source,
+                whole,
+                last: last.clone(),
+            },
+            None => source.into(),
+        }
+    })
 }
 
 /// Threads of libtorch: as the recipe says, else this process's share of the cores.

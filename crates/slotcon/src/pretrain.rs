@@ -29,6 +29,8 @@ pub struct Sources {
     pub data: Vec<PathBuf>,
     /// A backbone to start from, for student and teacher: a file that [`slotcon_weights::WeightFile`] reads.
     pub init_backbone: Option<PathBuf>,
+    /// Which of several backbones in that file: what its names begin with, or the end of that.
+    pub init_prefix: Option<String>,
 }
 
 /// SlotCon being trained.
@@ -143,7 +145,7 @@ impl Task for Pretraining {
         let Some(path) = &sources.init_backbone else {
             return Ok(Vec::new());
         };
-        let report = init_backbone(path, &self.model)?;
+        let report = init_backbone(path, sources.init_prefix.as_deref(), &self.model)?;
         Ok(vec![format!(
             "backbone from {}: {}",
             path.display(),

@@ -4,6 +4,7 @@ mod jpeg;
 mod orient;
 mod other;
 mod sniff;
+mod tiff;
 
 use std::fs::File;
 use std::io::Read;
