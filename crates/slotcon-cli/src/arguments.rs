@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use slotcon::method::Branch;
 use slotcon_data::Layout;
+use slotcon_data::picture::left_as_they_lie;
 use slotcon_data::source::LeftOut;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
 use slotcon_train::{RunDirectory, device};
@@ -122,6 +123,16 @@ pub struct JsonArg {
 pub fn say_left_out<'a>(left_out: impl IntoIterator<Item = &'a LeftOut>) {
     for line in left_out.into_iter().flat_map(LeftOut::lines) {
         eprintln!("{line}");
+    }
+}
+
+/// Says how many of the pictures looked at carry an orientation that was not applied.
+pub fn say_orientation() {
+    match left_as_they_lie() {
+        0 => {}
+        count => eprintln!(
+            "{count} of these pictures carry an EXIF orientation that was not applied: --exif-orientation turns them"
+        ),
     }
 }
 

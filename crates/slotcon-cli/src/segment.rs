@@ -11,7 +11,7 @@ use slotcon_eval::ProgressSink;
 use slotcon_eval::segment::masks;
 use slotcon_weights::atomic_file::WriteError;
 
-use crate::arguments::{NetworkArgs, OrientationArg, exit, say_left_out};
+use crate::arguments::{NetworkArgs, OrientationArg, exit, say_left_out, say_orientation};
 use crate::progress_bar::PictureBar;
 
 /// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
@@ -84,6 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bar.done();
     }
     bar.finish();
+    say_orientation();
     eprintln!(
         "{} pictures cut into groups, in {}; {failed} could not be used",
         inputs.len() - failed,
