@@ -8,6 +8,8 @@ use slotcon_data::Layout;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
 use slotcon_train::device;
 
+use crate::finetune::weights_of;
+
 /// Where the network computes.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArg {
@@ -19,14 +21,14 @@ pub struct DeviceArg {
 /// A checkpoint's network, and where it computes.
 #[derive(Debug, clap::Args)]
 pub struct NetworkArgs {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoint of a run, or its run directory (its best checkpoint, else its last).
+    #[arg(long, value_name = "FILE|RUN")]
     pub checkpoint: PathBuf,
     /// Use the network trained by gradient instead of its moving average.
     #[arg(long)]
-    student: bool,
+    pub student: bool,
     #[command(flatten)]
-    device: DeviceArg,
+    pub device: DeviceArg,
 }
 
 impl NetworkArgs {
@@ -41,7 +43,15 @@ impl NetworkArgs {
             Branch::Teacher
         };
         let device = device::parse(&self.device.asked)?;
-        Ok(Segmenter::open(&self.checkpoint, branch, device)?)
+        Ok(Segmenter::open(&self.file()?, branch, device)?)
+    }
+
+    /// The checkpoint's file.
+    ///
+    /// # Errors
+    /// A folder that is no run directory.
+    pub fn file(&self) -> anyhow::Result<PathBuf> {
+        weights_of(&self.checkpoint)
     }
 }
 

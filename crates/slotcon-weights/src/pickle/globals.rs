@@ -30,6 +30,10 @@ pub(crate) enum Global {
     NumpyScalar,
     /// `numpy.dtype`
     DType,
+    /// A class of MMEngine or MMCV, the training log of a checkpoint above all: what is made of it is passed over.
+    PassedOver,
+    /// `getattr`, which here takes nothing but parts of what is passed over.
+    GetAttr,
 }
 
 impl Global {
@@ -51,6 +55,10 @@ impl Global {
             ("numpy", "dtype") => Global::DType,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Global::Reconstruct,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Global::NumpyScalar,
+            ("builtins" | "__builtin__", "getattr") => Global::GetAttr,
+            (module, _) if matches!(module.split('.').next(), Some("mmengine" | "mmcv")) => {
+                Global::PassedOver
+            }
             _ => return Err(Problem::Refused(format!("{module}.{name}"))),
         })
     }
@@ -119,6 +127,11 @@ pub(super) fn call(
             }
             _ => Err(wrong()),
         },
+        (Global::PassedOver, _) => Ok(Node::PassedOver),
+        (Global::GetAttr, [of, _name]) => match pickle.get(*of) {
+            Node::PassedOver | Node::Global(Global::PassedOver) => Ok(Node::PassedOver),
+            _ => Err(Problem::Refused("builtins.getattr".into())),
+        },
         _ => Err(wrong()),
     }
 }
@@ -128,7 +141,7 @@ pub(super) fn build(pickle: &mut Pickle, buffer: &[u8], target: Id, state: Id) -
     let odd = |what: &str| Problem::Broken(format!("{what} has an odd state"));
     match pickle.get(target) {
         // What an OrderedDict carries besides its items is torch's `_metadata`: versions of modules.
-        Node::Dict(_) => Ok(()),
+        Node::Dict(_) | Node::PassedOver => Ok(()),
         Node::Namespace(_) => {
             let items = pickle
                 .items(state)

@@ -112,6 +112,8 @@ pub(crate) enum Node {
     DType(Option<Dtype>),
     /// A numpy array; `None` until its state comes.
     Array(Option<ArrayRef>),
+    /// An object that weights do not need and whose state is not kept.
+    PassedOver,
 }
 
 impl Node {
