@@ -338,8 +338,8 @@ fn what_is_wrong_is_said_before_the_first_step() {
         &["do not fit", "of 318 tensors match", "missing"],
     );
     // A checkpoint of another task in place of a segmentor, and a segmentor that is another network.
-    let whole = |path: &str, more: &[&str]| {
-        let command = finetune(&place, "bad", "none", more);
+    let whole = |out: &str, path: &str, more: &[&str]| {
+        let command = finetune(&place, out, "none", more);
         let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         let at = words.iter().position(|word| word == "--backbone").unwrap();
         let mut command = slotcon();
@@ -351,20 +351,17 @@ fn what_is_wrong_is_said_before_the_first_step() {
         command
     };
     refuse(
-        &mut whole(run.to_str().unwrap(), &[]),
+        &mut whole("bad", run.to_str().unwrap(), &[]),
         &["'pretrain'", "'semantic'"],
     );
     succeed(&mut finetune(&place, "other", "none", &["--steps", "1"]));
     let other = place.path("other/checkpoints/last.safetensors");
     let other = other.to_str().unwrap();
     refuse(
-        &mut whole(other, &["--set", "model.head_dilation=2"]),
+        &mut whole("bad", other, &["--set", "model.head_dilation=2"]),
         &["model.head_dilation is 6 in it and 2 in the recipe"],
     );
-    succeed(&mut whole(
-        other,
-        &["--steps", "1", "--out", place.path("on").to_str().unwrap()],
-    ));
+    succeed(&mut whole("on", other, &["--steps", "1"]));
     // A map without its picture.
     let labels = scenes(&place).join("labels/train");
     let stray = labels.join("stray.png");
