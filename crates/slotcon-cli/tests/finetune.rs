@@ -259,7 +259,7 @@ fn two_ranks_learn_what_one_process_learns_and_a_checkpoint_goes_out_and_in_agai
         "--classes",
         scene_classes,
     ]));
-    let said = fail(&mut slotcon().args([
+    let said = fail(slotcon().args([
         "export",
         "--format",
         "timm",

@@ -151,9 +151,6 @@ fn a_segmentor_written_there_gives_its_logits_here() {
         let largest = expected.abs().max().double_value(&[]);
         let apart = (logits - expected).abs().max().double_value(&[]);
         println!("{name}: logits up to {largest:.3}, apart by at most {apart:.2e}");
-        assert!(
-            largest > 1e-2 && apart <= TOLERANCE * largest,
-            "{name}: {apart}"
-        );
+        assert!(largest > 1e-2 && apart <= TOLERANCE * largest, "{name}: {apart}");
     }
 }
