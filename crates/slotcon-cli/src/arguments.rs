@@ -22,14 +22,14 @@ pub struct DeviceArg {
 /// A checkpoint's network, and where it computes.
 #[derive(Debug, clap::Args)]
 pub struct NetworkArgs {
-    /// Checkpoint, or the directory of a run: its best checkpoint, else its last.
+    /// Checkpoint of a run, or its run directory (its best checkpoint, else its last).
     #[arg(long, value_name = "FILE|RUN")]
     pub checkpoint: PathBuf,
     /// Use the network trained by gradient instead of its moving average.
     #[arg(long)]
-    student: bool,
+    pub student: bool,
     #[command(flatten)]
-    device: DeviceArg,
+    pub device: DeviceArg,
 }
 
 impl NetworkArgs {
@@ -44,7 +44,15 @@ impl NetworkArgs {
             Branch::Teacher
         };
         let device = device::parse(&self.device.asked)?;
-        Ok(Segmenter::open(&weights_of(&self.checkpoint)?, branch, device)?)
+        Ok(Segmenter::open(&self.file()?, branch, device)?)
+    }
+
+    /// The checkpoint's file.
+    ///
+    /// # Errors
+    /// A folder that is no run directory.
+    pub fn file(&self) -> anyhow::Result<PathBuf> {
+        weights_of(&self.checkpoint)
     }
 }
 

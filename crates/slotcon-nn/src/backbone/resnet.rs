@@ -61,7 +61,7 @@ impl ResNetConfig {
     }
 }
 
-/// First layers: one 7x7 convolution, or three 3x3 ones ("D"); the norm of the last belongs to the network.
+/// First layers: one 7x7 convolution, or three 3x3 ones (deep); the norm of the last belongs to the network.
 #[derive(Debug)]
 struct Stem {
     before: Vec<(Conv2d, BatchNorm)>,
@@ -209,8 +209,15 @@ impl Residual {
                 )
             })
             .collect();
-        let downsample = (stride != 1 || input != output)
-            .then(|| Downsample::new(&path.sub("downsample"), input, output, stride, spec.deep));
+        let downsample = (stride != 1 || input != output).then(|| {
+            Downsample::new(
+                &path.sub("downsample"),
+                input,
+                output,
+                stride,
+                spec.pooled_shortcut,
+            )
+        });
         Self { layers, downsample }
     }
 

@@ -9,6 +9,8 @@
 
 mod compare;
 mod fcn;
+#[path = "../../../slotcon/tests/golden/ranks.rs"]
+mod ranks;
 
 use std::error::Error;
 use std::process::ExitCode;

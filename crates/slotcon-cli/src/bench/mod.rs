@@ -1,5 +1,7 @@
 //! `slotcon bench`: how fast this machine is at it.
 
+mod semantic;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,9 +11,10 @@ use slotcon::{Pretraining, Recipe};
 use slotcon_data::Dataset;
 use slotcon_data::bench::BenchConfig;
 use slotcon_torch::distributed::Ranks;
-use slotcon_train::bench::{Source, bench_step};
+use slotcon_train::bench::{Source, StepTimes, bench_step};
 use slotcon_train::task::Share;
 use slotcon_train::{TaskRecipe, device};
+use tch::Device;
 
 use crate::arguments::{DeviceArg, JsonArg};
 
@@ -26,6 +29,8 @@ pub struct Args {
 enum What {
     Data(DataArgs),
     Step(StepArgs),
+    SemanticData(semantic::DataArgs),
+    SemanticStep(semantic::StepArgs),
 }
 
 /// From files to batches: pictures a second, beside decoding alone, and the time of each stage.
@@ -85,6 +90,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Data(args) => data(args),
         What::Step(args) => step(args),
+        What::SemanticData(args) => semantic::data(args),
+        What::SemanticStep(args) => semantic::step(args),
     }
 }
 
@@ -139,6 +146,11 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     };
     let build = || Pretraining::build(&recipe, device, &Ranks::alone());
     let times = bench_step(&recipe, device, build, source, args.warmup, args.steps as usize)?;
+    show(&times, device, args.output)
+}
+
+/// Says what steps took.
+fn show(times: &StepTimes, device: Device, output: JsonArg) -> anyhow::Result<ExitCode> {
     eprintln!(
         "{}: median {:.3} s a step, fastest {:.3} s, {:.1} pictures/s, peak {:.0} MiB",
         device::describe(device),
@@ -150,8 +162,8 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     for (name, seconds) in &times.parts_s {
         eprintln!("  {name:<16} {seconds:.4} s");
     }
-    if args.output.json {
-        out!("{}", serde_json::to_string(&times)?);
+    if output.json {
+        out!("{}", serde_json::to_string(times)?);
     }
     Ok(ExitCode::SUCCESS)
 }
