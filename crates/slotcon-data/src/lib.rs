@@ -16,6 +16,7 @@ pub mod labelled;
 pub mod loader;
 pub mod picture;
 pub mod resize;
+pub mod rle;
 pub mod rng;
 pub mod sampler;
 pub mod scenes;
