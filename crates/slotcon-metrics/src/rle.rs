@@ -97,7 +97,10 @@ mod tests {
 
     fn decompress(rle: &Rle) -> Vec<u32> {
         let [height, width] = rle.size;
-        Runs::from_text(width, height, &rle.counts).unwrap().counts().to_vec()
+        Runs::from_text(width, height, &rle.counts)
+            .unwrap()
+            .counts()
+            .to_vec()
     }
 
     #[test]

@@ -75,7 +75,11 @@ fn walk(from: (i32, i32), to: (i32, i32), mut visit: impl FnMut((i32, i32))) {
 /// The pixel before which the step from one point to the next crosses the middle of a column, if it does.
 fn crossing(before: (i32, i32), point: (i32, i32), width: u32, height: u32) -> Option<u32> {
     let pixel = |fifth: i32| (f64::from(fifth) + 0.5) / SCALE - 0.5;
-    let x = pixel(if point.0 < before.0 { point.0 } else { point.0.saturating_sub(1) });
+    let x = pixel(if point.0 < before.0 {
+        point.0
+    } else {
+        point.0.saturating_sub(1)
+    });
     if x.floor() != x || x < 0.0 || x > f64::from(width) - 1.0 {
         return None;
     }

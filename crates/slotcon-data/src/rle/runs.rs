@@ -162,7 +162,9 @@ impl Runs {
             let [l, t, r, b] = bounds.unwrap_or([left, top, right, bottom]);
             bounds = Some([l.min(left), t.min(top), r.max(right), b.max(bottom)]);
         }
-        bounds.map_or([0; 4], |[l, t, r, b]| [l, t, r - l + 1, b - t + 1].map(|v| v as u32))
+        bounds.map_or([0; 4], |[l, t, r, b]| {
+            [l, t, r - l + 1, b - t + 1].map(|v| v as u32)
+        })
     }
 
     /// What lies within either.

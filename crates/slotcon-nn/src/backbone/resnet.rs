@@ -205,7 +205,11 @@ impl Residual {
             }
             Block::Bottleneck => {
                 let width = planes * spec.group_width / 64 * spec.groups;
-                let (first, second) = if resnet.stride_first { (stride, 1) } else { (1, stride) };
+                let (first, second) = if resnet.stride_first {
+                    (stride, 1)
+                } else {
+                    (1, stride)
+                };
                 let middle = ConvConfig {
                     groups: spec.groups,
                     ..ConvConfig::three(second, dilation)

@@ -47,7 +47,9 @@ impl Anchors {
                 [-width / 2.0, -height / 2.0, width / 2.0, height / 2.0].map(|side| side as f32)
             })
             .collect();
-        let cell = Tensor::from_slice(&cell).f_to_device(device)?.f_view([1, -1, 4])?;
+        let cell = Tensor::from_slice(&cell)
+            .f_to_device(device)?
+            .f_view([1, -1, 4])?;
         let along = |count: i64| Tensor::f_arange(count, (Kind::Float, device))?.f_mul_scalar(stride);
         let x = along(width)?.f_view([1, -1])?.f_expand([height, width], false)?;
         let y = along(height)?.f_view([-1, 1])?.f_expand([height, width], false)?;

@@ -42,7 +42,13 @@ impl BoxHead {
             .map(|i| {
                 let input = std::mem::replace(&mut channels, config.channels);
                 let path = path.sub(format!("conv{i}"));
-                ConvNorm::new(&path, [input, config.channels], 3, config.norm, Init::KaimingFanOut)
+                ConvNorm::new(
+                    &path,
+                    [input, config.channels],
+                    3,
+                    config.norm,
+                    Init::KaimingFanOut,
+                )
             })
             .collect();
         let mut features = channels * config.side * config.side;

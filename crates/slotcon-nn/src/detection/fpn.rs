@@ -64,7 +64,9 @@ impl Fpn {
         let mut finer = |stage: usize| -> Result<Tensor, Error> {
             let (_, _, height, width) = sum.size4()?;
             let coarse = sum.f_upsample_nearest2d([2 * height, 2 * width], None, None)?;
-            sum = self.lateral[stage].forward(&stages[stage], mode)?.f_add(&coarse)?;
+            sum = self.lateral[stage]
+                .forward(&stages[stage], mode)?
+                .f_add(&coarse)?;
             self.output[stage].forward(&sum, mode)
         };
         let (p4, p3, p2) = (finer(2)?, finer(1)?, finer(0)?);

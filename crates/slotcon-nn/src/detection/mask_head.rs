@@ -39,7 +39,13 @@ impl MaskHead {
             .map(|i| {
                 let input = std::mem::replace(&mut channels, config.channels);
                 let path = path.sub(format!("mask_fcn{i}"));
-                ConvNorm::new(&path, [input, config.channels], 3, config.norm, Init::KaimingFanOut)
+                ConvNorm::new(
+                    &path,
+                    [input, config.channels],
+                    3,
+                    config.norm,
+                    Init::KaimingFanOut,
+                )
             })
             .collect();
         let predictor = ConvConfig {

@@ -80,7 +80,8 @@ impl BatchNorm {
         if mode == BatchNormMode::Train {
             let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
         } else if mode == BatchNormMode::Measure {
-            self.values.set(x.numel() as i64 / x.size().get(1).copied().unwrap_or(1).max(1));
+            self.values
+                .set(x.numel() as i64 / x.size().get(1).copied().unwrap_or(1).max(1));
         }
         if train {
             let over_ranks = self.ranks.batch_norm(x, scale, running, momentum, Self::EPS);
