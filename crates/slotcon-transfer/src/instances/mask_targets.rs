@@ -1,10 +1,9 @@
 //! What the mask head learns: the part of a region that is its object's.
 
+use slotcon_data::annotations::Shape;
 use slotcon_data::rle::Runs;
 use slotcon_torch::{Error, RoiAlign};
 use tch::{Device, Kind, Tensor};
-
-use super::truth::Shape;
 
 /// Shortest side of a region, in pixels, by which polygons are stretched.
 const SHORTEST: f64 = 0.1;

@@ -1,17 +1,9 @@
 //! The objects of a picture, as the network learns them.
 
-use slotcon_data::rle::Runs;
+use slotcon_data::annotations::Shape;
+use slotcon_data::augment::instances::PlacedObject;
 use slotcon_torch::Error;
-use tch::{Device, Kind, Tensor};
-
-/// Which pixels are an object's.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Shape {
-    /// Those within any of the closed polygons (x, y, x, y, … in pixels of the picture).
-    Polygons(Vec<Vec<f64>>),
-    /// These, of the picture's size.
-    Pixels(Runs),
-}
+use tch::Tensor;
 
 /// The objects of a picture, in its pixels as the network sees it.
 #[derive(Debug)]
@@ -38,11 +30,14 @@ impl Truth {
         })
     }
 
-    /// The classes as a tensor `[G]`.
-    pub fn class_tensor(&self) -> Tensor {
-        match &self.classes[..] {
-            [] => Tensor::zeros([0], (Kind::Int64, Device::Cpu)),
-            classes => Tensor::from_slice(classes),
-        }
+    /// Of the objects that the loader hands over.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn of(objects: &[PlacedObject]) -> Result<Self, Error> {
+        let boxes = Vec::from_iter(objects.iter().map(|object| object.bounds));
+        let classes = objects.iter().map(|object| object.class as i64);
+        let shapes = objects.iter().map(|object| object.shape.clone());
+        Self::new(&boxes, classes.collect(), shapes.collect())
     }
 }
