@@ -8,11 +8,18 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use slotcon::interop::{Format, export};
 use slotcon::method::Branch;
+use slotcon_train::TaskRecipe;
+use slotcon_train::checkpoint::About;
+use slotcon_transfer::instances::{self, InstancesRecipe};
+use slotcon_weights::FitReport;
+use tch::Device;
 
 /// Write the weights of a checkpoint as other programs read them. What went where is printed, one tensor a line.
 ///
 /// torchvision and timm get the backbone's state dict without the classifier, which a SlotCon backbone does not have: load
 /// it with strict=True after `model.fc = torch.nn.Identity()`, or into timm.create_model(NAME, num_classes=0).
+///
+/// A checkpoint of finetune instances goes to detectron2 whole: every tensor of the detector under its name there.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Checkpoint of a run.
@@ -70,15 +77,32 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("--which: format {} holds both networks", format.name());
     }
     free(&args.out, args.overwrite)?;
-    let report = export(
-        &args.checkpoint,
-        format,
-        args.which.unwrap_or_default(),
-        &args.out,
-    )?;
+    let report = if About::open(&args.checkpoint)?.task == InstancesRecipe::TASK {
+        detector(args)?
+    } else {
+        export(
+            &args.checkpoint,
+            format,
+            args.which.unwrap_or_default(),
+            &args.out,
+        )?
+    };
     println!("{report}");
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// A whole detector, which only detectron2 takes.
+fn detector(args: &Args) -> anyhow::Result<FitReport> {
+    let ending = args.out.extension().is_some_and(|ending| ending == "pkl");
+    if args.format.0 != Format::Detectron2 || args.which.is_some() || !ending {
+        bail!(
+            "{}: a detector goes out whole, by --format detectron2 without --which, into a file that ends in .pkl",
+            args.checkpoint.display()
+        );
+    }
+    let detector = instances::FineTuned::open(&args.checkpoint, Device::Cpu)?;
+    Ok(instances::export_detectron2(&detector, &args.out)?)
 }
 
 /// Refuses a file that exists, unless told otherwise.

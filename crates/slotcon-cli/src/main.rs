@@ -3,6 +3,7 @@
 mod arguments;
 mod bench;
 mod demo;
+mod detect;
 mod display;
 mod embed;
 mod evaluate;
@@ -38,6 +39,7 @@ enum Command {
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
+    Detect(detect::Args),
     Slots(slots::Args),
     Report(report::Args),
     Embed(embed::Args),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Detect(args) => detect::run(&args),
         Command::Slots(args) => slots::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Embed(args) => embed::run(&args),

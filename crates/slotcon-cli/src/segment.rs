@@ -96,7 +96,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Every picture with the name of its results: the file name, below the folder that was given.
-fn list(given: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
+///
+/// # Errors
+/// A folder without pictures.
+pub fn list(given: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     let mut work = Vec::new();
     for path in given {
         if path.is_dir() {

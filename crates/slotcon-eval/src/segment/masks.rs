@@ -66,11 +66,18 @@ pub fn overlay(picture: &Picture, ids: &[u16]) -> Picture {
 /// # Errors
 /// What the file system says; nothing half-written stays.
 pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), WriteError> {
-    let drawn = overlay(picture, ids);
+    write_picture(path, &overlay(picture, ids))
+}
+
+/// Writes a picture as a PNG.
+///
+/// # Errors
+/// What the file system says; nothing half-written stays.
+pub fn write_picture(path: &Path, picture: &Picture) -> Result<(), WriteError> {
     write_png(path, |out| {
-        let mut encoder = png::Encoder::new(out, drawn.width(), drawn.height());
+        let mut encoder = png::Encoder::new(out, picture.width(), picture.height());
         encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header()?.write_image_data(drawn.rgb())
+        encoder.write_header()?.write_image_data(picture.rgb())
     })
 }
 
