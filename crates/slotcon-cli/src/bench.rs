@@ -14,6 +14,7 @@ use slotcon_train::task::Share;
 use slotcon_train::{TaskRecipe, device};
 
 use crate::arguments::{DeviceArg, JsonArg};
+use crate::bench_instances;
 
 /// Measure the speed of this machine.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,7 @@ pub struct Args {
 enum What {
     Data(DataArgs),
     Step(StepArgs),
+    Instances(bench_instances::Args),
 }
 
 /// From files to batches: pictures a second, beside decoding alone, and the time of each stage.
@@ -85,6 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Data(args) => data(args),
         What::Step(args) => step(args),
+        What::Instances(args) => bench_instances::run(args),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bench;
+mod bench_instances;
 mod demo;
 mod detect;
 mod display;

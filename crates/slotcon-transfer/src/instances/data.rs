@@ -101,6 +101,17 @@ impl InstancesData {
         })
     }
 
+    /// Classes without anything to learn from.
+    pub(super) fn without_pictures(categories: Vec<Category>, files: Arc<Dataset>) -> Self {
+        Self {
+            pictures: Arc::default(),
+            files,
+            val: None,
+            categories,
+            notes: Vec::new(),
+        }
+    }
+
     /// What the user should know about the annotations, in sentences.
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -6,6 +6,7 @@
 //! host waits for the device once for the labels of each picture's anchors, and once for these candidates.
 
 mod batch;
+mod bench;
 pub mod boxes;
 mod data;
 mod evaluate;

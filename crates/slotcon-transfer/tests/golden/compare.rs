@@ -80,6 +80,7 @@ pub struct Comparison<'a> {
     file: SafeTensors<'a>,
     wrong: Vec<String>,
     worst: f64,
+    worst_name: String,
     compared: usize,
 }
 
@@ -89,6 +90,7 @@ impl<'a> Comparison<'a> {
             file,
             wrong: Vec::new(),
             worst: 0.0,
+            worst_name: String::new(),
             compared: 0,
         }
     }
@@ -148,7 +150,9 @@ impl<'a> Comparison<'a> {
         }
         let largest = expected.abs().max().double_value(&[]).max(1e-9);
         let error = (got - expected).abs().max().double_value(&[]) / largest;
-        self.worst = self.worst.max(error);
+        if error > self.worst {
+            (self.worst, self.worst_name) = (error, name.to_owned());
+        }
         self.compared += 1;
         if error.is_nan() || error > tolerance {
             self.wrong
@@ -169,8 +173,8 @@ impl<'a> Comparison<'a> {
     /// Fails with the first differences, if there are any.
     pub fn finish(mut self, name: &str) -> Result<(), Failed> {
         println!(
-            "{name}: {} tensors, largest difference {:.1e} of a tensor's largest value",
-            self.compared, self.worst
+            "{name}: {} tensors, largest difference {:.1e} of a tensor's largest value {}",
+            self.compared, self.worst, self.worst_name
         );
         if self.compared == 0 {
             return Err("nothing was compared".into());
