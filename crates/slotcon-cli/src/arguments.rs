@@ -1,12 +1,14 @@
 //! Arguments that several subcommands take: the same words and defaults in each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use slotcon::method::Branch;
 use slotcon_data::Layout;
+use slotcon_data::source::LeftOut;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
-use slotcon_train::device;
+use slotcon_train::{RunDirectory, device};
 
 /// Where the network computes.
 #[derive(Debug, clap::Args)]
@@ -19,8 +21,8 @@ pub struct DeviceArg {
 /// A checkpoint's network, and where it computes.
 #[derive(Debug, clap::Args)]
 pub struct NetworkArgs {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoint, or the directory of a run: its best checkpoint, else its last.
+    #[arg(long, value_name = "FILE|RUN")]
     pub checkpoint: PathBuf,
     /// Use the network trained by gradient instead of its moving average.
     #[arg(long)]
@@ -41,8 +43,28 @@ impl NetworkArgs {
             Branch::Teacher
         };
         let device = device::parse(&self.device.asked)?;
-        Ok(Segmenter::open(&self.checkpoint, branch, device)?)
+        Ok(Segmenter::open(&weights_of(&self.checkpoint)?, branch, device)?)
     }
+}
+
+/// A file with weights: itself, or the best or last checkpoint of a run directory.
+///
+/// # Errors
+/// A folder that is no run directory.
+pub fn weights_of(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let directory = RunDirectory::at(path);
+    let found = [directory.best(), directory.last()]
+        .into_iter()
+        .find(|file| file.exists());
+    found.with_context(|| {
+        format!(
+            "{}: is a folder without checkpoints/last.safetensors",
+            path.display()
+        )
+    })
 }
 
 /// How pictures are turned before anything else.
@@ -82,7 +104,9 @@ impl FolderArgs {
             ..InputConfig::default()
         };
         let limit = self.limit.map(|n| n as usize);
-        Ok(Pictures::open(&self.data, Layout::Folder, input, limit)?)
+        let pictures = Pictures::open(&self.data, Layout::Folder, input, limit)?;
+        say_left_out([pictures.left_out()]);
+        Ok(pictures)
     }
 }
 
@@ -92,6 +116,13 @@ pub struct JsonArg {
     /// One JSON object as the last line of standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Says what lies beside the pictures and is not taken.
+pub fn say_left_out<'a>(left_out: impl IntoIterator<Item = &'a LeftOut>) {
+    for line in left_out.into_iter().flat_map(LeftOut::lines) {
+        eprintln!("{line}");
+    }
 }
 
 /// How a command ends that could not use `bad` of its pictures.

@@ -96,7 +96,7 @@ const BATCH: usize = 16;
 
 fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
-    let dataset = Arc::new(Dataset::open(&args.data, recipe.data.layout)?);
+    let dataset = Arc::new(Dataset::open(&args.data, recipe.data.selection()?)?);
     let share = Share {
         batch: BATCH.min(dataset.len()),
         rank: 0,
@@ -120,7 +120,7 @@ fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
         report.peak_mb
     );
     if args.output.json {
-        println!("{}", serde_json::to_string(&report)?);
+        out!("{}", serde_json::to_string(&report)?);
     } else {
         eprintln!("{}", serde_json::to_string_pretty(&report.stages_us)?);
     }
@@ -134,7 +134,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let device = device::parse(&args.device.asked)?;
     let data = match &args.data[..] {
         [] => None,
-        roots => Some(Arc::new(Dataset::open(roots, recipe.data.layout)?)),
+        roots => Some(Arc::new(Dataset::open(roots, recipe.data.selection()?)?)),
     };
     let source = match &data {
         None => Source::Fixed(Pretraining::random_batch(&recipe, device)),
@@ -154,7 +154,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
         eprintln!("  {name:<16} {seconds:.4} s");
     }
     if args.output.json {
-        println!("{}", serde_json::to_string(&times)?);
+        out!("{}", serde_json::to_string(&times)?);
     }
     Ok(ExitCode::SUCCESS)
 }

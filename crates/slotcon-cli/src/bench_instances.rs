@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("  {name:<16} {seconds:.4} s");
     }
     if args.output.json {
-        println!("{}", serde_json::to_string(&times)?);
+        out!("{}", serde_json::to_string(&times)?);
     }
     Ok(ExitCode::SUCCESS)
 }

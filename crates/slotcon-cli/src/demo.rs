@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let sources = Sources {
         data: vec![data],
-        init_backbone: None,
+        ..Sources::default()
     };
     let outcome = train::<Pretraining>(Some(recipe), &sources, &options)?;
     report::after_run(&options.out, &options.device, &report::of_pretraining);
@@ -122,7 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         table(&rows, &protocol)
     );
     if args.output.json {
-        println!("{}", as_json(&rows, &protocol)?);
+        out!("{}", as_json(&rows, &protocol)?);
     }
     Ok(ExitCode::SUCCESS)
 }

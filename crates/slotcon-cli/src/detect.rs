@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
-use slotcon_data::picture::decode_rgb;
+use slotcon_data::picture::decode_rgb_bytes;
+use slotcon_data::source::Inputs;
 use slotcon_eval::ProgressSink;
 use slotcon_eval::segment::masks::write_picture;
 use slotcon_report::instances::{Drawn, overlay};
@@ -14,10 +15,8 @@ use slotcon_train::device;
 use slotcon_transfer::instances::{CocoMask, CocoResult, Detection, FineTuned};
 use slotcon_weights::atomic_file::write_bytes;
 
-use crate::arguments::{DeviceArg, exit};
-use crate::finetune::weights_of;
+use crate::arguments::{DeviceArg, exit, say_left_out, weights_of};
 use crate::progress_bar::PictureBar;
-use crate::segment::list;
 
 /// Find the objects in photos: OUT/results.json with a list of detections for every picture (class, score, box as left, top, width,
 /// height, mask as COCO's RLE), and for each picture NAME OUT/NAME.overlay.png to look at, both in the picture's own size.
@@ -26,7 +25,8 @@ pub struct Args {
     /// A checkpoint of finetune instances or of import, or a run directory (its best checkpoint, else its last).
     #[arg(long, value_name = "FILE|RUN")]
     checkpoint: PathBuf,
-    /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept.
+    /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept; of
+    /// several folders each has its own.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Leave out detections with a lower score. The lower, the more is found, and the more of it is wrong; figures are measured at
@@ -69,15 +69,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ids = network.category_ids();
     let mut detector = network.detector();
     detector.limits.score = args.threshold;
-    let work = list(&args.pictures)?;
+    let inputs = Inputs::open(&args.pictures)?;
+    say_left_out(inputs.left_out());
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("{}: cannot make the folder", args.out.display()))?;
     let mut bar = PictureBar::default();
-    bar.begin("detecting", work.len());
-    let mut failed = 0;
+    bar.begin("detecting", inputs.len());
+    let (mut failed, mut bytes) = (0, Vec::new());
     let mut all: BTreeMap<String, Vec<Found>> = BTreeMap::new();
-    for (path, name) in &work {
-        match decode_rgb(path, detector.decode_options()) {
+    for i in 0..inputs.len() {
+        let name = inputs.name(i);
+        let picture = inputs
+            .read(i, &mut bytes)
+            .and_then(|()| decode_rgb_bytes(&bytes, detector.decode_options()));
+        match picture {
             Ok(picture) => {
                 let found = detector.detect(&picture)?;
                 if !args.no_overlays {
@@ -98,7 +103,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
             Err(reason) => {
                 failed += 1;
-                bar.bad(path, &reason.to_string());
+                bar.bad(&inputs.path(i), &reason.to_string());
             }
         }
         bar.done();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::arguments::weights_of;
 use anyhow::bail;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -77,31 +78,27 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("--which: format {} holds both networks", format.name());
     }
     free(&args.out, args.overwrite)?;
-    let report = if About::open(&args.checkpoint)?.task == InstancesRecipe::TASK {
-        detector(args)?
+    let checkpoint = weights_of(&args.checkpoint)?;
+    let report = if About::open(&checkpoint)?.task == InstancesRecipe::TASK {
+        detector(args, &checkpoint)?
     } else {
-        export(
-            &args.checkpoint,
-            format,
-            args.which.unwrap_or_default(),
-            &args.out,
-        )?
+        export(&checkpoint, format, args.which.unwrap_or_default(), &args.out)?
     };
-    println!("{report}");
-    println!("wrote {}", args.out.display());
+    out!("{report}");
+    out!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// A whole detector, which only detectron2 takes.
-fn detector(args: &Args) -> anyhow::Result<FitReport> {
+fn detector(args: &Args, checkpoint: &Path) -> anyhow::Result<FitReport> {
     let ending = args.out.extension().is_some_and(|ending| ending == "pkl");
     if args.format.0 != Format::Detectron2 || args.which.is_some() || !ending {
         bail!(
             "{}: a detector goes out whole, by --format detectron2 without --which, into a file that ends in .pkl",
-            args.checkpoint.display()
+            checkpoint.display()
         );
     }
-    let detector = instances::FineTuned::open(&args.checkpoint, Device::Cpu)?;
+    let detector = instances::FineTuned::open(checkpoint, Device::Cpu)?;
     Ok(instances::export_detectron2(&detector, &args.out)?)
 }
 

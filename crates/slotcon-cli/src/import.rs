@@ -71,8 +71,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         imported.save_run(&args.out)?
     };
-    println!("{}", imported.report);
-    println!(
+    out!("{}", imported.report);
+    out!(
         "wrote {}: {}, step {} of {} ({} an epoch)",
         written.display(),
         imported.recipe.model.arch,
@@ -105,8 +105,8 @@ fn detector(args: &Args, to_file: bool) -> anyhow::Result<ExitCode> {
     let names = categories.into_iter().map(|category| category.name).collect();
     let imported = instances::Imported::read(&args.from, (names, ids), &args.set)?;
     imported.save(&args.out)?;
-    println!("{}", imported.report);
-    println!(
+    out!("{}", imported.report);
+    out!(
         "wrote {}: a detector on {}, {} classes",
         args.out.display(),
         imported.recipe.model.arch,

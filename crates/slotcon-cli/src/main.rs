@@ -1,5 +1,18 @@
 //! The `slotcon` command: one file a subcommand.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its user"
+)]
+
+/// Prints a line to standard output. A reader that has gone (`| head`) ends the program without a word: it has what it wanted.
+macro_rules! out {
+    ($($text:tt)*) => {
+        crate::display::line(format_args!($($text)*))
+    };
+}
+
 mod arguments;
 mod bench;
 mod bench_instances;

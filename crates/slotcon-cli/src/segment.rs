@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
-use slotcon_data::picture::{DecodeOptions, decode_rgb};
+use slotcon_data::Picture;
+use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
 use slotcon_data::resize::resize_short_side;
-use slotcon_data::{Dataset, Layout};
+use slotcon_data::source::Inputs;
 use slotcon_eval::ProgressSink;
 use slotcon_eval::segment::masks;
+use slotcon_weights::atomic_file::WriteError;
 
-use crate::arguments::{NetworkArgs, OrientationArg, exit};
+use crate::arguments::{NetworkArgs, OrientationArg, exit, say_left_out};
 use crate::progress_bar::PictureBar;
 
 /// Cut photos into the groups that were learned: for each picture NAME an index PNG OUT/NAME.labels.png (the prototype's
@@ -20,7 +21,8 @@ use crate::progress_bar::PictureBar;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept.
+    /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept; of several folders each
+    /// has its own.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Short side at which the network sees a picture. Twice as many pixels make masks twice as fine, four times as slow;
@@ -42,87 +44,68 @@ pub struct Args {
     pictures: Vec<PathBuf>,
 }
 
-/// Runs the subcommand. A picture that cannot be used is named and passed over; the exit status tells.
+/// Runs the subcommand. A picture that cannot be used, or whose results cannot be written, is named and passed over; the exit
+/// status tells.
 ///
 /// # Errors
-/// A checkpoint that cannot be used, a folder that cannot be written.
+/// A checkpoint that cannot be used, an output folder that cannot be made, two pictures with results of one name.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let segmenter = args.network.open()?;
-    let work = list(&args.pictures)?;
+    let inputs = Inputs::open(&args.pictures)?;
+    say_left_out(inputs.left_out());
+    std::fs::create_dir_all(&args.out).map_err(|e| WriteError::new(&args.out, e))?;
+    let options = DecodeOptions {
+        exif_orientation: args.orientation.exif_orientation,
+        ..DecodeOptions::default()
+    };
     let mut bar = PictureBar::default();
-    bar.begin("segmenting", work.len());
-    let mut failed = 0usize;
-    for (path, name) in &work {
-        let options = DecodeOptions {
-            exif_orientation: args.orientation.exif_orientation,
-            ..DecodeOptions::default()
-        };
-        match decode_rgb(path, &options) {
+    bar.begin("segmenting", inputs.len());
+    let (mut failed, mut bytes) = (0usize, Vec::new());
+    for i in 0..inputs.len() {
+        let picture = inputs
+            .read(i, &mut bytes)
+            .and_then(|()| decode_rgb_bytes(&bytes, &options));
+        let problem = match picture {
             Ok(picture) => {
                 let seen = resize_short_side(&picture, args.side);
                 let ids = match args.tile {
                     Some(tile) => segmenter.segment_in_tiles(&picture, &seen, tile)?,
                     None => segmenter.segment_at(&picture, &seen)?,
                 };
-                let place = args.out.join(name);
-                let folder = place.parent().unwrap_or(&args.out);
-                std::fs::create_dir_all(folder)
-                    .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
-                let with = |ending: &str| {
-                    let mut name = place.clone().into_os_string();
-                    name.push(ending);
-                    PathBuf::from(name)
-                };
-                masks::write_index_png(&with(".labels.png"), picture.width(), picture.height(), &ids)?;
-                masks::write_overlay(&with(".overlay.png"), &picture, &ids)?;
-                if args.masks {
-                    masks::write_masks(&with(".masks.json"), picture.width(), picture.height(), &ids)?;
-                }
+                let written = write(args, &picture, &ids, inputs.name(i));
+                written.err().map(|e| format!("its results: {e}"))
             }
-            Err(reason) => {
-                failed += 1;
-                bar.bad(path, &reason.to_string());
-            }
+            Err(reason) => Some(reason.to_string()),
+        };
+        if let Some(problem) = problem {
+            failed += 1;
+            bar.bad(&inputs.path(i), &problem);
         }
         bar.done();
     }
     bar.finish();
-    let done = work.len() - failed;
     eprintln!(
-        "{done} pictures cut into groups, in {}; {failed} could not be used",
+        "{} pictures cut into groups, in {}; {failed} could not be used",
+        inputs.len() - failed,
         args.out.display()
     );
     Ok(exit(failed))
 }
 
-/// Every picture with the name of its results: the file name, below the folder that was given.
-///
-/// # Errors
-/// A folder without pictures.
-pub fn list(given: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
-    let mut work = Vec::new();
-    for path in given {
-        if path.is_dir() {
-            let found = Dataset::open(std::slice::from_ref(path), Layout::Folder)?;
-            work.extend((0..found.len()).map(|i| {
-                let picture = found.path(i);
-                let name = picture.strip_prefix(path).unwrap_or(&picture).to_path_buf();
-                (picture, name)
-            }));
-        } else {
-            let name = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
-            work.push((path.clone(), name));
-        }
+/// Writes the results of a picture, `name` with an ending each, below the output folder.
+fn write(args: &Args, picture: &Picture, ids: &[u16], name: &Path) -> Result<(), WriteError> {
+    let place = args.out.join(name);
+    let folder = place.parent().unwrap_or(&args.out);
+    std::fs::create_dir_all(folder).map_err(|e| WriteError::new(folder, e))?;
+    let with = |ending: &str| {
+        let mut name = place.clone().into_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    masks::write_index_png(&with(".labels.png"), picture.width(), picture.height(), ids)?;
+    masks::write_overlay(&with(".overlay.png"), picture, ids)?;
+    if args.masks {
+        masks::write_masks(&with(".masks.json"), picture.width(), picture.height(), ids)?;
     }
-    Ok(work
-        .into_iter()
-        .map(|(path, name)| (path, without_root(&name)))
-        .collect())
-}
-
-/// Results stay below the output folder, whatever a link leads to.
-fn without_root(name: &Path) -> PathBuf {
-    name.components()
-        .filter(|c| matches!(c, std::path::Component::Normal(_)))
-        .collect()
+    Ok(())
 }

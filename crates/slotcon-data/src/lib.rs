@@ -31,4 +31,4 @@ pub use loader::{
     BadPicture, Batch, BufferBytes, BufferSource, Loader, LoaderConfig, MakeSample, PairInfo, PairMaker,
 };
 pub use picture::Picture;
-pub use source::{Dataset, Layout};
+pub use source::{Dataset, Layout, Selection};

@@ -1,5 +1,10 @@
 //! COCO-Stuff as it is published: the mapping that ships in the program, and real pixel maps read with it.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::path::Path;

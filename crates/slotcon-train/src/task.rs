@@ -128,6 +128,11 @@ pub trait Task: Sized {
     /// The folders that the run's record of its environment names.
     fn folders(sources: &Self::Sources) -> Vec<PathBuf>;
 
+    /// What lies beside the data and is not taken, in sentences: said when a run starts, and listed in its report.
+    fn left_out(_data: &Self::Data) -> Vec<String> {
+        Vec::new()
+    }
+
     /// A fresh network, its random numbers from libtorch's generator, which the engine has seeded.
     ///
     /// # Errors

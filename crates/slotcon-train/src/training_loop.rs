@@ -31,6 +31,8 @@ pub(crate) struct TrainingLoop<'a, T: Task> {
     share: Share,
     pub step: TrainingStep<T>,
     rate: LearningRate,
+    /// What the user should know of the plan of the run.
+    pub note: Option<String>,
     batches: T::Batches,
     pub progress: Progress,
     guard: BufferGuard,
@@ -60,7 +62,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         };
         let batches = T::batches(&recipe, data, &share, device)?;
         let steps_per_epoch = batches.steps_per_epoch();
-        let plan = Plan::new(&recipe, steps_per_epoch)?;
+        let mut plan = Plan::new(&recipe, steps_per_epoch);
         let loss_scale = resumed.as_ref().map(|progress| progress.loss_scale);
         let progress = match resumed {
             Some(progress) if progress.pictures != pictures => {
@@ -71,7 +73,10 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
                     advice: "resume with the same data, or start another run from these weights with --init-from",
                 });
             }
-            Some(progress) => progress,
+            Some(mut progress) => {
+                plan.extend(&mut progress)?;
+                progress
+            }
             None => Progress::new(plan.total, steps_per_epoch, pictures),
         };
         let ranks = group.ranks();
@@ -81,6 +86,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         let zero = || Tensor::zeros([0i64; 0], (Kind::Float, device));
         Ok(Self {
             rate: plan.rate,
+            note: plan.note,
             guard: BufferGuard::new(step.task.store()),
             skipped: zero(),
             skipped_in_a_row: zero(),
@@ -121,6 +127,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
             observers.said(Level::Info, &traffic)?;
         }
         let (mut since, mut logged_step) = (Instant::now(), self.progress.step);
+        let began_at = self.progress.step;
         let mut last = None;
         let mut saved = None;
         while self.progress.step < total {
@@ -184,6 +191,10 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         }
         if saved != Some(self.progress.step) {
             self.save(directory)?;
+        }
+        let steps = self.progress.step - began_at;
+        if steps > 0 && scalar(&self.skipped) as u64 >= steps {
+            return Err(Error::NoStepTaken { steps });
         }
         let outcome = Outcome {
             step: self.progress.step,

@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.output.json {
         eprint!("{text}");
-        println!("{json}");
+        out!("{json}");
     } else {
         print!("{text}");
     }

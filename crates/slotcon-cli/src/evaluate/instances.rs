@@ -11,8 +11,8 @@ use slotcon_train::device;
 use slotcon_transfer::instances::{FineTuned, detect_all};
 use slotcon_weights::atomic_file::write_bytes;
 
-use crate::arguments::{DeviceArg, JsonArg};
-use crate::finetune::{part_of, weights_of};
+use crate::arguments::{DeviceArg, JsonArg, weights_of};
+use crate::finetune::part_of;
 use crate::progress_bar::PictureBar;
 
 /// Detection and instance segmentation: COCO's twelve numbers for boxes and for masks, and the average precision of every class.

@@ -7,7 +7,7 @@ use slotcon_report::instances as page;
 use slotcon_train::{RunDirectory, train};
 use slotcon_transfer::instances::{AnnotationFile, InstanceSegmentation, InstancesRecipe, Sources, Start};
 
-use super::weights_of;
+use crate::arguments::weights_of;
 use crate::report;
 use crate::run_arguments::{Prepared, RunArgs, published};
 

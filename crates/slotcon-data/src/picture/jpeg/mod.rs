@@ -6,6 +6,7 @@ mod general;
 mod header;
 mod huffman;
 mod idct;
+mod segments;
 
 use image::metadata::Orientation;
 
