@@ -1,5 +1,9 @@
 //! `slotcon finetune`: from a backbone and labelled pictures to a network for a task.
 
+mod instances;
+
+pub use instances::part_of;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,6 +28,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Semantic(SemanticArgs),
+    Instances(instances::Args),
 }
 
 /// Semantic segmentation: a class for every pixel, by a fully convolutional head on the backbone.
@@ -83,6 +88,7 @@ struct SemanticArgs {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.task {
         What::Semantic(args) => run_semantic(args),
+        What::Instances(args) => instances::run(args),
     }
 }
 

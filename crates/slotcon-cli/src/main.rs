@@ -16,6 +16,7 @@ macro_rules! out {
 mod arguments;
 mod bench;
 mod demo;
+mod detect;
 mod display;
 mod embed;
 mod evaluate;
@@ -51,6 +52,7 @@ enum Command {
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
+    Detect(detect::Args),
     Slots(slots::Args),
     Report(report::Args),
     Embed(embed::Args),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Detect(args) => detect::run(&args),
         Command::Slots(args) => slots::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Embed(args) => embed::run(&args),

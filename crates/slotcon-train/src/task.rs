@@ -222,6 +222,15 @@ pub trait Task: Sized {
         None
     }
 
+    /// What is to be done once, after the last step, before the network is measured and saved for the last time; sentences for the log
+    /// say what was. Called on every rank.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used; what libtorch refuses; a rank that is gone.
+    fn conclude(&mut self, _share: &Share, _half: Option<Kind>) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
+
     /// Measures the network on pictures kept out of training. Called on every rank, when `run.validate_every` says and at
     /// the end.
     ///

@@ -145,6 +145,9 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
             };
             let done = self.progress.step;
             observers.stepped(done, total);
+            if done == total {
+                self.conclude(observers)?;
+            }
             let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
             let validation = if done == total || every(run.validate_every) {
                 self.validate(observers)?
@@ -304,6 +307,16 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         };
         metrics.summary = self.step.task.summary(&metrics);
         Ok(metrics)
+    }
+
+    /// What the task does after the last step.
+    fn conclude(&mut self, observers: &mut Observers) -> Result<(), Error> {
+        self.sound();
+        let (half, share) = (self.step.half(), self.share);
+        for note in Error::catch(|| self.step.task.conclude(&share, half))? {
+            observers.said(Level::Info, &note)?;
+        }
+        Ok(())
     }
 
     /// Measures on held-out pictures, on all ranks at once.

@@ -1,5 +1,6 @@
 //! `slotcon bench`: how fast this machine is at it.
 
+mod instances;
 mod semantic;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ enum What {
     Step(StepArgs),
     SemanticData(semantic::DataArgs),
     SemanticStep(semantic::StepArgs),
+    Instances(instances::Args),
 }
 
 /// From files to batches: pictures a second, beside decoding alone, and the time of each stage.
@@ -92,6 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Step(args) => step(args),
         What::SemanticData(args) => semantic::data(args),
         What::SemanticStep(args) => semantic::step(args),
+        What::Instances(args) => instances::run(args),
     }
 }
 

@@ -8,7 +8,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod compare;
+mod detection_ops;
 mod fcn;
+mod maskrcnn;
 #[path = "../../../slotcon/tests/golden/ranks.rs"]
 mod ranks;
 
@@ -26,6 +28,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ending: ".json",
         beside: &[],
     };
-    let trials = slotcon_golden::trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
+    let mut trials = slotcon_golden::trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
+    trials.extend(slotcon_golden::trials(kind("maskrcnn_"), |case| {
+        Ok(maskrcnn::trials(case))
+    })?);
+    trials.extend(slotcon_golden::trials(kind("ops"), |case| {
+        Ok(detection_ops::trials(case))
+    })?);
     Ok(libtest_mimic::run(&args, trials).exit_code())
 }
