@@ -5,6 +5,7 @@
 //! Label maps are plain slices of `u16` ids, one a pixel. Nothing here knows of networks, files or libtorch.
 
 mod cluster_score;
+pub mod coco;
 mod confusion;
 mod error;
 mod matching;

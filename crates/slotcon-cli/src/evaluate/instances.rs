@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use anyhow::bail;
 use slotcon_data::annotations::Annotations;
 use slotcon_eval::ProgressSink;
+use slotcon_metrics::coco::{CocoKind, CocoTruth};
 use slotcon_torch::distributed::Ranks;
 use slotcon_train::device;
 use slotcon_transfer::instances::{FineTuned, detect_all};
 use slotcon_weights::atomic_file::write_bytes;
 
+use super::coco::say;
 use crate::arguments::{DeviceArg, JsonArg, weights_of};
 use crate::finetune::part_of;
 use crate::progress_bar::PictureBar;
@@ -91,6 +93,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         detected.results.len(),
         args.results.display()
     );
+    let truth = CocoTruth::open(&file)?;
+    let mut found = Vec::new();
+    for kind in CocoKind::ALL {
+        found.push((kind, truth.measure(&args.results, kind)?));
+    }
+    let protocol = detector.protocol();
+    eprintln!("{protocol}");
+    let about = serde_json::Map::from_iter([("protocol".to_owned(), protocol.into())]);
+    say(&found, about, args.output)?;
     Ok(match detected.bad.len() {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,

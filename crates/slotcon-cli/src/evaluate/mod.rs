@@ -1,6 +1,7 @@
 //! `slotcon evaluate`: a checkpoint measured against labels.
 
 mod clusters;
+mod coco;
 mod instances;
 mod semantic;
 
@@ -22,6 +23,7 @@ enum What {
     Clusters(clusters::Args),
     Semantic(semantic::Args),
     Instances(instances::Args),
+    Coco(coco::Args),
 }
 
 /// Runs the subcommand.
@@ -33,5 +35,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Clusters(args) => clusters::run(args),
         What::Semantic(args) => semantic::run(args),
         What::Instances(args) => instances::run(args),
+        What::Coco(args) => coco::run(args),
     }
 }

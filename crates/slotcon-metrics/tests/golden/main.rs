@@ -1,6 +1,7 @@
 //! Golden values of other programs' metrics, from `fixtures/` and the folders that `SLOTCON_FIXTURES` adds.
 
 mod cluster_metrics;
+mod coco;
 mod semantic;
 mod support;
 
@@ -20,5 +21,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     };
     let mut trials = slotcon_golden::trials(kind("", "cluster_metrics"), cluster_metrics::trials)?;
     trials.extend(slotcon_golden::trials(kind("transfer", "ops"), semantic::trials)?);
+    trials.extend(slotcon_golden::trials(
+        kind("transfer", "coco_eval"),
+        coco::trials,
+    )?);
     Ok(libtest_mimic::run(&args, trials).exit_code())
 }

@@ -1,8 +1,8 @@
 //! Objects drawn over their picture.
 
 use slotcon_data::Picture;
-use slotcon_data::rle::Runs;
 use slotcon_data::labelled::colour;
+use slotcon_data::rle::Runs;
 
 /// How much of an object's pixels is its colour, in 256ths.
 const OPACITY: u32 = 110;

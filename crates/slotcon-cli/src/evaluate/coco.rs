@@ -1,0 +1,84 @@
+//! `slotcon evaluate coco`: anybody's detections against COCO annotations.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Map, Value};
+use slotcon_metrics::coco::{CocoKind, CocoScore, CocoTruth, NUMBERS};
+
+use crate::arguments::JsonArg;
+
+/// COCO's twelve numbers and the average precision of every category, of a results file in COCO's format, as pycocotools gives
+/// them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The annotation file.
+    #[arg(long, value_name = "FILE")]
+    annotations: PathBuf,
+    /// The results: a JSON list of image_id, category_id, score, and bbox or segmentation.
+    #[arg(long, value_name = "FILE")]
+    results: PathBuf,
+    /// bbox or segm; without it both.
+    #[arg(long, value_name = "KIND")]
+    kind: Option<CocoKind>,
+    #[command(flatten)]
+    output: JsonArg,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A file that cannot be used.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let truth = CocoTruth::open(&args.annotations)?;
+    let mut found = Vec::new();
+    for kind in CocoKind::ALL {
+        if args.kind.is_none_or(|wanted| wanted == kind) {
+            found.push((kind, truth.measure(&args.results, kind)?));
+        }
+    }
+    say(&found, Map::new(), args.output)
+}
+
+/// Prints what was measured; with `--json` as an object, `about` first.
+///
+/// # Errors
+/// None that a score can cause.
+pub fn say(
+    found: &[(CocoKind, CocoScore)],
+    mut about: Map<String, Value>,
+    output: JsonArg,
+) -> anyhow::Result<ExitCode> {
+    for note in found.first().iter().flat_map(|(_, score)| &score.notes) {
+        eprintln!("warning: {note}");
+    }
+    if output.json {
+        for (kind, score) in found {
+            let mut value = serde_json::to_value(score)?;
+            let by_name = score
+                .per_category
+                .iter()
+                .map(|(name, ap)| (name.clone(), Value::from(*ap)));
+            value["per_category"] = Value::Object(by_name.collect());
+            about.insert(kind.name().to_owned(), value);
+        }
+        out!("{}", Value::Object(about));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (kind, score) in found {
+        let numbers = NUMBERS.map(|name| format!("{name} {}", percent(Some(score.number(name)))));
+        out!("{}: {}", kind.name(), numbers.join("  "));
+        for (name, ap) in &score.per_category {
+            out!("  {name:<24} {}", percent(*ap));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A figure in per cent; a dash where there is no object to measure it on.
+fn percent(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value >= 0.0 => format!("{:.1}", 100.0 * value),
+        _ => "-".to_owned(),
+    }
+}

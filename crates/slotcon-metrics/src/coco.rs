@@ -1,0 +1,241 @@
+//! COCO's average precision and recall of boxes and masks, number for number as pycocotools computes them: a face of the crate
+//! `hotcoco`, which is held to recorded values of pycocotools.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use hotcoco::params::IouType;
+use hotcoco::types::Annotation;
+use hotcoco::{COCO, COCOeval};
+use serde::{Deserialize, Serialize};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CocoKind {
+    /// Boxes; an object's size is that of its box.
+    Bbox,
+    /// Masks; an object's size is its pixels.
+    Segm,
+}
+
+impl CocoKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Bbox, Self::Segm];
+
+    /// Its name in COCO's files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bbox => "bbox",
+            Self::Segm => "segm",
+        }
+    }
+}
+
+impl std::str::FromStr for CocoKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| format!("'{text}' is no kind of result; there are bbox and segm"))
+    }
+}
+
+/// Results that cannot be measured; every message names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+pub struct CocoError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+/// What was measured: each figure from 0 to 1, or -1 where there is no object to measure it on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CocoScore {
+    /// COCO's twelve numbers by name: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl.
+    #[serde(flatten)]
+    pub numbers: BTreeMap<&'static str, f64>,
+    /// AP of each category by name, in the order of the annotation file; none where it has no object.
+    pub per_category: Vec<(String, Option<f64>)>,
+    /// AP at each threshold of overlap, 0.50 to 0.95.
+    pub by_threshold: Vec<Option<f64>>,
+    /// What was passed over in the results, in sentences.
+    #[serde(skip)]
+    pub notes: Vec<String>,
+}
+
+/// The twelve numbers in COCO's order.
+pub const NUMBERS: [&str; 12] = [
+    "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
+];
+
+/// A results file: a list of detections, or an object with such a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Results {
+    List(Vec<Annotation>),
+    Object { annotations: Vec<Annotation> },
+}
+
+/// Ground truth.
+pub struct CocoTruth {
+    truth: COCO,
+}
+
+impl std::fmt::Debug for CocoTruth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let dataset = &self.truth.dataset;
+        write!(
+            f,
+            "CocoTruth({} objects in {} pictures)",
+            dataset.annotations.len(),
+            dataset.images.len()
+        )
+    }
+}
+
+impl CocoTruth {
+    /// Reads an annotation file.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no annotation file.
+    pub fn open(path: &Path) -> Result<Self, CocoError> {
+        let truth =
+            COCO::new(path).map_err(|e| wrong(path, format!("is no annotation file of COCO: {e}")))?;
+        Ok(Self { truth })
+    }
+
+    /// Measures the results file at `path`. Detections of categories that the truth does not have are passed over and told.
+    ///
+    /// # Errors
+    /// A file that cannot be read, has pictures that the truth does not have, scores that are no numbers, or nothing of this kind.
+    pub fn measure(&self, path: &Path, kind: CocoKind) -> Result<CocoScore, CocoError> {
+        let file = File::open(path).map_err(|e| wrong(path, e.to_string()))?;
+        let results = serde_json::from_reader(BufReader::new(file));
+        let mut detections =
+            match results.map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))? {
+                Results::List(list) | Results::Object { annotations: list } => list,
+            };
+        let pictures: HashSet<u64> = self
+            .truth
+            .dataset
+            .images
+            .iter()
+            .map(|picture| picture.id)
+            .collect();
+        let unknown = |detection: &&Annotation| !pictures.contains(&detection.image_id);
+        if let Some(first) = detections.iter().find(unknown) {
+            let count = detections.iter().filter(unknown).count();
+            return Err(wrong(
+                path,
+                format!(
+                    "{count} of its {} detections are in pictures that the annotations do not have, the first in picture {}: are \
+                     they of the same set?",
+                    detections.len(),
+                    first.image_id
+                ),
+            ));
+        }
+        let mut notes = Vec::new();
+        let categories: HashSet<u64> = self.truth.dataset.categories.iter().map(|c| c.id).collect();
+        let before = detections.len();
+        let strange = detections
+            .iter()
+            .find(|d| !categories.contains(&d.category_id))
+            .map(|d| d.category_id);
+        detections.retain(|detection| categories.contains(&detection.category_id));
+        if let Some(first) = strange {
+            notes.push(format!(
+                "{} of {before} detections are of categories that the annotations do not have (the first: {first}) and are passed over",
+                before - detections.len()
+            ));
+        }
+        for (number, detection) in detections.iter_mut().enumerate() {
+            let missing = match kind {
+                CocoKind::Bbox => detection.bbox.is_none().then_some("bbox"),
+                CocoKind::Segm => detection.segmentation.is_none().then_some("segmentation"),
+            };
+            let missing = missing.or(detection.score.is_none_or(f64::is_nan).then_some("score"));
+            if let Some(key) = missing {
+                return Err(wrong(
+                    path,
+                    format!(
+                        "detection {number} (picture {}) has no usable \"{key}\"",
+                        detection.image_id
+                    ),
+                ));
+            }
+            // With a box, sizes would be those of boxes.
+            if kind == CocoKind::Segm {
+                detection.bbox = None;
+            }
+        }
+        let hot = |e: hotcoco::error::Error| wrong(path, e.to_string());
+        let found = self.truth.load_res_anns(detections).map_err(hot)?;
+        let iou = match kind {
+            CocoKind::Bbox => IouType::Bbox,
+            CocoKind::Segm => IouType::Segm,
+        };
+        let mut eval = COCOeval::new(self.truth.clone(), found, iou);
+        eval.evaluate().map_err(hot)?;
+        eval.accumulate();
+        // Fills the twelve numbers; the lines themselves are for people.
+        let _ = eval.summarize_lines();
+        Ok(self.score(&eval, notes))
+    }
+
+    fn score(&self, eval: &COCOeval, notes: Vec<String>) -> CocoScore {
+        let found = eval.get_results(None, false);
+        let numbers = NUMBERS.map(|name| (name, found.get(name).copied().unwrap_or(-1.0)));
+        let mut by_threshold = Vec::new();
+        let mut of_category: BTreeMap<u64, f64> = BTreeMap::new();
+        if let Some(all) = eval.accumulated() {
+            let shape = &all.shape;
+            let at = |t: usize, k: usize| {
+                (0..shape.r).map(move |r| all.precision[all.precision_idx(t, r, k, 0, shape.m - 1)])
+            };
+            by_threshold = (0..shape.t)
+                .map(|t| mean((0..shape.k).flat_map(|k| at(t, k))))
+                .collect();
+            for (k, id) in all.cat_ids.iter().enumerate() {
+                if let Some(value) = mean((0..shape.t).flat_map(|t| at(t, k))) {
+                    of_category.insert(*id, value);
+                }
+            }
+        }
+        let categories = self.truth.dataset.categories.iter();
+        CocoScore {
+            numbers: numbers.into_iter().collect(),
+            per_category: categories
+                .map(|c| (c.name.clone(), of_category.get(&c.id).copied()))
+                .collect(),
+            by_threshold,
+            notes,
+        }
+    }
+}
+
+impl CocoScore {
+    /// One of [`NUMBERS`].
+    pub fn number(&self, name: &str) -> f64 {
+        self.numbers.get(name).copied().unwrap_or(-1.0)
+    }
+}
+
+fn wrong(path: &Path, reason: impl Into<String>) -> CocoError {
+    CocoError {
+        path: path.into(),
+        reason: reason.into(),
+    }
+}
+
+/// The mean of what is measured; -1 stands for what is not.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values
+        .filter(|value| *value > -1.0)
+        .fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
