@@ -1,6 +1,8 @@
 //! Build script shared by the crates above `slotcon-torch`: their binaries and tests find libtorch
 //! where it was at build time, so nothing has to be exported to run them.
 
+#![allow(clippy::print_stdout, reason = "cargo reads what a build script prints")]
+
 use std::path::Path;
 
 fn main() {

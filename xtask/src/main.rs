@@ -1,5 +1,11 @@
 //! `cargo xtask`: everything this repository needs before, around and after `cargo build`.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its user"
+)]
+
 mod args;
 mod browser;
 mod check;

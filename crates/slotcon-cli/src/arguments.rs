@@ -1,14 +1,15 @@
 //! Arguments that several subcommands take: the same words and defaults in each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use slotcon::method::Branch;
 use slotcon_data::Layout;
+use slotcon_data::picture::left_as_they_lie;
+use slotcon_data::source::LeftOut;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
-use slotcon_train::device;
-
-use crate::finetune::weights_of;
+use slotcon_train::{RunDirectory, device};
 
 /// Where the network computes.
 #[derive(Debug, clap::Args)]
@@ -55,6 +56,26 @@ impl NetworkArgs {
     }
 }
 
+/// A file with weights: itself, or the best or last checkpoint of a run directory.
+///
+/// # Errors
+/// A folder that is no run directory.
+pub fn weights_of(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let directory = RunDirectory::at(path);
+    let found = [directory.best(), directory.last()]
+        .into_iter()
+        .find(|file| file.exists());
+    found.with_context(|| {
+        format!(
+            "{}: is a folder without checkpoints/last.safetensors",
+            path.display()
+        )
+    })
+}
+
 /// How pictures are turned before anything else.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct OrientationArg {
@@ -92,7 +113,9 @@ impl FolderArgs {
             ..InputConfig::default()
         };
         let limit = self.limit.map(|n| n as usize);
-        Ok(Pictures::open(&self.data, Layout::Folder, input, limit)?)
+        let pictures = Pictures::open(&self.data, Layout::Folder, input, limit)?;
+        say_left_out([pictures.left_out()]);
+        Ok(pictures)
     }
 }
 
@@ -102,6 +125,23 @@ pub struct JsonArg {
     /// One JSON object as the last line of standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Says what lies beside the pictures and is not taken.
+pub fn say_left_out<'a>(left_out: impl IntoIterator<Item = &'a LeftOut>) {
+    for line in left_out.into_iter().flat_map(LeftOut::lines) {
+        eprintln!("{line}");
+    }
+}
+
+/// Says how many of the pictures looked at carry an orientation that was not applied.
+pub fn say_orientation() {
+    match left_as_they_lie() {
+        0 => {}
+        count => eprintln!(
+            "{count} of these pictures carry an EXIF orientation that was not applied: --exif-orientation turns them"
+        ),
+    }
 }
 
 /// How a command ends that could not use `bad` of its pictures.

@@ -7,6 +7,7 @@ use slotcon::method::Branch;
 use slotcon::pretrain::Sources;
 use slotcon::{Pretraining, Recipe};
 use slotcon_data::labelled::{Classes, LabelLayout, pairs};
+use slotcon_data::picture::DecodeOptions;
 use slotcon_data::scenes;
 use slotcon_eval::{Segmenter, TestSet};
 use slotcon_metrics::Matching;
@@ -92,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let sources = Sources {
         data: vec![data],
-        init_backbone: None,
+        ..Sources::default()
     };
     let outcome = train::<Pretraining>(Some(recipe), &sources, &options)?;
     report::after_run(&options.out, &options.device, &report::of_pretraining);
@@ -111,7 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         LabelLayout::Index,
         None,
     )?;
-    let set = TestSet::load(&held_out, classes, SIZE)?;
+    let set = TestSet::load(&held_out, classes, SIZE, &DecodeOptions::default())?;
     let matching = Matching::Hungarian;
     let trained = Segmenter::open(&outcome.checkpoint, Branch::Teacher, device)?;
     let mut rows = vec![("trained", set.measure(&trained, matching)?)];
@@ -122,7 +123,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         table(&rows, &protocol)
     );
     if args.output.json {
-        println!("{}", as_json(&rows, &protocol)?);
+        out!("{}", as_json(&rows, &protocol)?);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,3 +15,16 @@ pub fn observers() -> AddObservers {
         }
     })
 }
+
+/// Prints a line to standard output; see `out!`.
+#[allow(clippy::exit, reason = "nobody reads what is still to come")]
+pub fn line(text: std::fmt::Arguments) {
+    use std::io::Write;
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        let gone = error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !gone {
+            eprintln!("error: cannot write to standard output: {error}");
+        }
+        std::process::exit(i32::from(!gone));
+    }
+}

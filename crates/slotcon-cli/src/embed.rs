@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use slotcon_eval::embed::{self, Config, Number, What};
 
-use crate::arguments::{FolderArgs, NetworkArgs, exit};
+use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
+use crate::export::free;
 use crate::progress_bar::PictureBar;
 
 /// Write what the network makes of a folder of pictures to a file, one row a picture, in memory that does not grow with the
@@ -20,6 +21,9 @@ pub struct Args {
     /// beside it.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace FILE if it exists.
+    #[arg(long)]
+    overwrite: bool,
     /// dense: the projector's output at every place; slots: the mean feature of each prototype's group, and which of them
     /// count; global: the backbone's output averaged over the picture.
     #[arg(long, value_enum, default_value_t = Kind::Dense)]
@@ -50,6 +54,7 @@ enum Dtype {
 /// # Errors
 /// A checkpoint, folder or output file that cannot be used; no picture that can.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    free(&args.out, args.overwrite)?;
     let segmenter = args.network.open()?;
     let pictures = args.pictures.open(true)?;
     let config = Config {
@@ -68,6 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut bar = PictureBar::default();
     let written = embed::write(&args.out, &segmenter, &pictures, &config, &mut bar)?;
     bar.finish();
+    say_orientation();
     eprintln!(
         "{} {:?} in {}; {} pictures could not be used",
         config.what.name(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::arguments::weights_of;
 use anyhow::bail;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -10,9 +11,10 @@ use slotcon::interop::{Format, export};
 use slotcon::method::Branch;
 use slotcon_train::TaskRecipe;
 use slotcon_train::checkpoint::About;
+use slotcon_transfer::instances::{self, InstancesRecipe};
 use slotcon_transfer::semantic::{SemanticRecipe, mmsegmentation};
-
-use crate::finetune::weights_of;
+use slotcon_weights::FitReport;
+use tch::Device;
 
 /// Write the weights of a checkpoint as other programs read them. What went where is printed, one tensor a line.
 ///
@@ -21,6 +23,8 @@ use crate::finetune::weights_of;
 ///
 /// A checkpoint of finetune semantic goes to mmsegmentation whole, backbone and heads, with its classes, their colours and the
 /// configuration that builds the network there.
+///
+/// A checkpoint of finetune instances goes to detectron2 whole: every tensor of the detector under its name there.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Checkpoint of a run, or its run directory (its best checkpoint, else its last).
@@ -80,7 +84,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     free(&args.out, args.overwrite)?;
     let checkpoint = weights_of(&args.checkpoint)?;
-    let report = if About::open(&checkpoint)?.task == SemanticRecipe::TASK {
+    let task = About::open(&checkpoint)?.task;
+    let report = if task == SemanticRecipe::TASK {
         if format != Format::Mmsegmentation || args.which.is_some() {
             bail!(
                 "{}: a segmentor goes out whole, and only by --format mmsegmentation without --which",
@@ -88,12 +93,27 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             );
         }
         mmsegmentation::export(&checkpoint, &args.out)?
+    } else if task == InstancesRecipe::TASK {
+        detector(args, &checkpoint)?
     } else {
         export(&checkpoint, format, args.which.unwrap_or_default(), &args.out)?
     };
-    println!("{report}");
-    println!("wrote {}", args.out.display());
+    out!("{report}");
+    out!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// A whole detector, which only detectron2 takes.
+fn detector(args: &Args, checkpoint: &Path) -> anyhow::Result<FitReport> {
+    let ending = args.out.extension().is_some_and(|ending| ending == "pkl");
+    if args.format.0 != Format::Detectron2 || args.which.is_some() || !ending {
+        bail!(
+            "{}: a detector goes out whole, by --format detectron2 without --which, into a file that ends in .pkl",
+            checkpoint.display()
+        );
+    }
+    let detector = instances::FineTuned::open(checkpoint, Device::Cpu)?;
+    Ok(instances::export_detectron2(&detector, &args.out)?)
 }
 
 /// Refuses a file that exists, unless told otherwise.

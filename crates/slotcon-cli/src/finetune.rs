@@ -1,15 +1,20 @@
 //! `slotcon finetune`: from a backbone and labelled pictures to a network for a task.
 
+mod instances;
+
+pub use instances::part_of;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use slotcon_data::labelled::{Classes, LabelLayout, Pair, Splits, pairs};
 use slotcon_report::semantic;
 use slotcon_train::{RunDirectory, train};
 use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation, Sources, Start};
 
+use crate::arguments::weights_of;
 use crate::report;
 use crate::run_arguments::{Prepared, RunArgs, published};
 
@@ -23,6 +28,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Semantic(SemanticArgs),
+    Instances(instances::Args),
 }
 
 /// Semantic segmentation: a class for every pixel, by a fully convolutional head on the backbone.
@@ -82,6 +88,7 @@ struct SemanticArgs {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.task {
         What::Semantic(args) => run_semantic(args),
+        What::Instances(args) => instances::run(args),
     }
 }
 
@@ -183,26 +190,6 @@ pub fn classes(
             "--layout {layout} needs --classes FILE: {{\"classes\": [\"sky\", …], \"ignore_index\": 255}}"
         ),
     }
-}
-
-/// A file with weights: itself, or the best or last checkpoint of a run directory.
-///
-/// # Errors
-/// A folder that is no run directory.
-pub fn weights_of(path: &Path) -> anyhow::Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    let directory = RunDirectory::at(path);
-    let found = [directory.best(), directory.last()]
-        .into_iter()
-        .find(|file| file.exists());
-    found.with_context(|| {
-        format!(
-            "{}: is a folder without checkpoints/last.safetensors",
-            path.display()
-        )
-    })
 }
 
 /// `limit` of `all`, evenly spread.

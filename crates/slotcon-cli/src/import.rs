@@ -1,11 +1,13 @@
 //! `slotcon import`: the official training checkpoint, or a segmentor of MMSegmentation, as one of ours.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use slotcon::interop::Imported;
+use slotcon_data::annotations::Annotations;
 use slotcon_data::labelled::Classes;
+use slotcon_transfer::instances;
 use slotcon_transfer::semantic::mmsegmentation;
 use slotcon_weights::WeightFile;
 
@@ -19,6 +21,9 @@ use crate::export::free;
 /// An FCN of MMSegmentation 0.x or 1.x on a ResNet (iter_N.pth): backbone and heads, the classes in its meta, and its
 /// configuration for what weights do not show (strides, dilations, normalisation, test size); --recipe where it has none. Its
 /// optimizer is left out. evaluate semantic, segment, export and finetune semantic --segmentor take the result.
+///
+/// Or from a detector of detectron2, Mask R-CNN with a feature pyramid on a ResNet (.pkl, .pth; also those of its zoo): every weight; its
+/// structure is read off them. evaluate instances, detect and finetune instances --init-from take the result.
 ///
 /// No code in the file is run: names that weights do not need are refused. A backbone alone is not imported but started
 /// from: pretrain --init-backbone.
@@ -38,6 +43,9 @@ pub struct Args {
     /// Classes of a segmentor, where the file does not name them: {"classes": ["sky", …]}.
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
+    /// An annotation file of COCO that names the classes of a detector and their numbers; without it they are class 1, class 2, …
+    #[arg(long, value_name = "FILE")]
+    annotations: Option<PathBuf>,
     /// Change one key of the recipe, e.g. --set run.precision=bf16 (the official default is f16, which is very slow on a CPU)
     /// or --set data.layout=folder.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
@@ -71,6 +79,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.from.display()
         );
     }
+    if instances::is_detector(&file) {
+        return detector(args, to_file);
+    }
+    if args.annotations.is_some() {
+        bail!(
+            "{}: --annotations is for a detector of detectron2, which it is not",
+            args.from.display()
+        );
+    }
     let imported = Imported::of(&file, &args.set)?;
     let written = if to_file {
         imported.save(&args.out)?;
@@ -78,8 +95,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         imported.save_run(&args.out)?
     };
-    println!("{}", imported.report);
-    println!(
+    out!("{}", imported.report);
+    out!(
         "wrote {}: {}, step {} of {} ({} an epoch)",
         written.display(),
         imported.recipe.model.arch,
@@ -106,8 +123,8 @@ fn segmentor(args: &Args, file: &WeightFile, to_file: bool) -> anyhow::Result<Ex
         &imported.recipe.model,
         &imported.recipe.test,
     );
-    println!("{}", imported.report);
-    println!(
+    out!("{}", imported.report);
+    out!(
         "wrote {}: {} at output stride {}, {} classes; head dilation {}, align_corners {}, normalisation {}, test frame {:?}, {}",
         args.out.display(),
         model.arch,
@@ -121,6 +138,38 @@ fn segmentor(args: &Args, file: &WeightFile, to_file: bool) -> anyhow::Result<Ex
             0 => "whole".to_owned(),
             side => format!("windows of {side} every {}", test.window_stride),
         }
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn detector(args: &Args, to_file: bool) -> anyhow::Result<ExitCode> {
+    if !to_file {
+        bail!(
+            "{}: a detector becomes a file that ends in .safetensors",
+            args.out.display()
+        );
+    }
+    let categories = match &args.annotations {
+        Some(path) => {
+            let file = std::io::BufReader::new(
+                std::fs::File::open(path).with_context(|| path.display().to_string())?,
+            );
+            let read = Annotations::read(file, Path::new(""));
+            read.map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))?
+                .categories
+        }
+        None => Vec::new(),
+    };
+    let ids = categories.iter().map(|category| category.id).collect();
+    let names = categories.into_iter().map(|category| category.name).collect();
+    let imported = instances::Imported::read(&args.from, (names, ids), &args.set)?;
+    imported.save(&args.out)?;
+    out!("{}", imported.report);
+    out!(
+        "wrote {}: a detector on {}, {} classes",
+        args.out.display(),
+        imported.recipe.model.arch,
+        imported.recipe.data.classes.len()
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use slotcon::interop::{Inspection, inspect};
 
-use crate::arguments::JsonArg;
+use crate::arguments::{JsonArg, weights_of};
 
 /// Say what a file is (a checkpoint of this program or of the official one, safetensors, a file of torch.save, a pickle with
 /// arrays), its architecture, step and recipe, and every tensor with shape, type and norm. No code in it is run.
@@ -24,11 +24,11 @@ pub struct Args {
 /// # Errors
 /// A file that is not read.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let found = inspect(&args.file)?;
+    let found = inspect(&weights_of(&args.file)?)?;
     if args.output.json {
-        println!("{}", as_json(&found));
+        out!("{}", as_json(&found));
     } else {
-        print!("{}", table(&found));
+        out!("{}", table(&found).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,22 @@
 //! The `slotcon` command: one file a subcommand.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its user"
+)]
+
+/// Prints a line to standard output. A reader that has gone (`| head`) ends the program without a word: it has what it wanted.
+macro_rules! out {
+    ($($text:tt)*) => {
+        crate::display::line(format_args!($($text)*))
+    };
+}
+
 mod arguments;
 mod bench;
 mod demo;
+mod detect;
 mod display;
 mod embed;
 mod evaluate;
@@ -38,6 +52,7 @@ enum Command {
     Demo(demo::Args),
     Evaluate(evaluate::Args),
     Segment(segment::Args),
+    Detect(detect::Args),
     Slots(slots::Args),
     Report(report::Args),
     Embed(embed::Args),
@@ -56,6 +71,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
+        Command::Detect(args) => detect::run(&args),
         Command::Slots(args) => slots::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Embed(args) => embed::run(&args),

@@ -28,6 +28,10 @@ pub struct Args {
     /// prototypes and predictor start fresh. A weight that is missing or of another shape is an error.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["init_from", "resume"])]
     init_backbone: Option<PathBuf>,
+    /// Which of several backbones in that file (student and teacher, momentum): what its names begin with, or the end of that,
+    /// e.g. teacher.backbone. Without it: the one trained by gradient, of MoCo's encoder_q and encoder_k.
+    #[arg(long, value_name = "PREFIX", requires = "init_backbone")]
+    init_prefix: Option<String>,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -44,6 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let sources = Sources {
         data: args.data,
         init_backbone: args.init_backbone,
+        init_prefix: args.init_prefix,
     };
     let outcome = train::<Pretraining>(recipe, &sources, &options);
     report::of_run(outcome, &options, &report::of_pretraining)

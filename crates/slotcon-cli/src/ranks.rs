@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use slotcon_torch::distributed::Store;
-use slotcon_train::TaskRecipe;
 use slotcon_train::process_group::heartbeat::record_first_failure;
 use slotcon_train::process_group::keep_store;
+use slotcon_train::{Stop, TaskRecipe};
 
 /// How long ranks may take to end once one has failed.
 const GRACE: Duration = Duration::from_secs(15);
@@ -35,7 +35,7 @@ pub fn run<R: TaskRecipe>(size: usize, recipe: &R) -> anyhow::Result<ExitCode> {
     let timeout = Duration::from_secs_f64(recipe.run().rank_timeout);
     let attempt = ATTEMPT.map(|(_, value)| value).join("/");
     let store = keep_store(&attempt, timeout)?;
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(Stop::signals())?;
     let mut ranks = Ranks {
         children: Vec::with_capacity(size),
     };
@@ -118,12 +118,13 @@ impl Ranks {
         let mut stopped = false;
         loop {
             for signal in signals.pending() {
-                let signal = if signal == SIGINT {
-                    Signal::INT
-                } else {
-                    Signal::TERM
-                };
-                self.send(signal);
+                self.send(match signal {
+                    SIGINT => Signal::INT,
+                    SIGHUP => Signal::HUP,
+                    SIGUSR1 => Signal::USR1,
+                    SIGUSR2 => Signal::USR2,
+                    _ => Signal::TERM,
+                });
             }
             for (rank, (child, status)) in self.children.iter_mut().enumerate() {
                 if status.is_some() {

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use slotcon_report::{pretraining, semantic};
+use slotcon_report::{instances, pretraining, semantic};
 use slotcon_train::checkpoint::About;
 use slotcon_train::{Outcome, RunDirectory, RunError, TaskRecipe, device};
+use slotcon_transfer::instances::InstancesRecipe;
 use slotcon_transfer::semantic::SemanticRecipe;
 use tch::Device;
 
@@ -52,6 +53,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             device,
         };
         semantic::write_report(directory, &path, &options)?;
+    } else if task.as_deref() == Some(InstancesRecipe::TASK) {
+        let options = instances::Options {
+            pictures: Vec::new(),
+            device,
+        };
+        instances::write_report(directory, &path, &options)?;
     } else {
         let options = pretraining::Options {
             data: args.data.clone(),

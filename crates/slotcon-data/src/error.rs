@@ -39,10 +39,52 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There is nothing to train on.
-    #[error("{path}: no picture found below it (looked for JPEG, PNG, WebP, TIFF, BMP and GIF, in all subfolders)", path = path.display())]
+    #[error(
+        "{path}: no picture found below it (looked for JPEG, PNG, WebP, TIFF, BMP, GIF and PNM, in all subfolders){}",
+        left_out.iter().map(|line| format!("\n  {line}")).collect::<String>(),
+        path = path.display()
+    )]
     NoPictures {
         /// The folder searched.
         path: PathBuf,
+        /// What was left out there, and why.
+        left_out: Vec<String>,
+    },
+    /// A pattern of files to be excluded that is none.
+    #[error("data.exclude: the pattern '{pattern}' cannot be used: {reason}; write e.g. *.seg.png or old/**")]
+    Exclude {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tar file that is packed as a whole: pictures in it cannot be read where they lie.
+    #[error("{path}: is packed by {kind}; pictures are read where they lie in a tar file, so unpack it first ({kind} -d)", path = path.display())]
+    Packed {
+        /// The tar file.
+        path: PathBuf,
+        /// The program that packed it.
+        kind: &'static str,
+    },
+    /// Two pictures whose results would have one name.
+    #[error("{a} and {b} would both make results called {name}: give the folder that holds both, or name them in two calls with an --out each", a = a.display(), b = b.display(), name = name.display())]
+    SameName {
+        /// One picture.
+        a: PathBuf,
+        /// The other one.
+        b: PathBuf,
+        /// The name of both's results.
+        name: PathBuf,
+    },
+    /// A line of a list that is no path.
+    #[error("{path}: line {line}: {text:?} names no file; a line holds one path (relative to the list's folder), in quotes or not, with a label behind it or not", path = path.display())]
+    ListLine {
+        /// The list.
+        path: PathBuf,
+        /// Its number, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
     },
     /// A published layout was asked for and the folder is laid out in another way.
     #[error("{path}: the layout {layout} expects {expected} here; for pictures in any arrangement use the layout folder", path = path.display())]
@@ -67,8 +109,12 @@ pub enum Error {
     },
     /// Fewer pictures than one batch needs.
     #[error(
-        "the data set has {pictures} pictures, one batch takes {total} ({batch} for each of {world_size} ranks): \
-         set the batch to at most {pictures} or add pictures"
+        "the data set has {pictures} pictures, one batch takes {total} ({batch} for each of {world_size} ranks): {}",
+        if *pictures >= 2 * *world_size {
+            format!("set optim.batch to at most {} or add pictures", pictures / world_size * world_size)
+        } else {
+            format!("add pictures: a step needs at least {} of them", 2 * world_size)
+        }
     )]
     TooFewPictures {
         /// Pictures found.
@@ -159,9 +205,20 @@ pub enum PictureError {
     Stalled(f64),
     /// The first bytes are those of no picture format known here.
     #[error(
-        "is not a picture (its first bytes are those of no known format: JPEG, PNG, WebP, TIFF, BMP, GIF)"
+        "is not a picture (its first bytes are those of no known format: JPEG, PNG, WebP, TIFF, BMP, GIF, PNM)"
     )]
     UnknownFormat,
+    /// A kind of a format that is not read.
+    #[error("is a {format} {what}, which is not read: save it as PNG, or as {format} of plain 8-bit RGB")]
+    Unsupported {
+        /// Name of the format.
+        format: &'static str,
+        /// The kind, to be read after the format's name.
+        what: String,
+    },
+    /// A picture in a format that is not read.
+    #[error("is a {0} picture, which is not read: convert it to JPEG or PNG")]
+    Unread(&'static str),
     /// The decoder refused the content.
     #[error("is not a whole {format}: {reason}")]
     Decode {

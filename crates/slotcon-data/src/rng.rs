@@ -24,6 +24,10 @@ pub enum Purpose {
     Positions,
     /// The channels that a training step leaves out.
     Dropout,
+    /// The anchors that a detector's loss counts.
+    Anchors,
+    /// The proposals that a detector's heads are trained on.
+    Proposals,
 }
 
 /// The random numbers of one (seed, epoch, sample, purpose).

@@ -1,6 +1,8 @@
 //! Which picture is seen when: every picture once an epoch, each rank its share, nothing to store for a resume.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, Stream};
@@ -20,6 +22,8 @@ pub struct Sampler {
     /// Pictures that should be read in the order in which they lie, shard by shard, and how far they may be moved.
     shards: Vec<Range<usize>>,
     window: usize,
+    /// The kind of each picture, where the pictures of a step should be of one.
+    groups: Option<Arc<Vec<u8>>>,
     epoch: Option<(u64, Vec<u32>)>,
 }
 
@@ -63,6 +67,7 @@ impl Sampler {
             seed,
             shards,
             window,
+            groups: None,
             epoch: None,
         })
     }
@@ -74,6 +79,23 @@ impl Sampler {
     pub fn with_shards(mut self, shards: Vec<Range<usize>>, window: usize) -> Self {
         (self.shards, self.window) = (shards, window.max(1));
         self
+    }
+
+    /// Has the pictures of a step, over all ranks, be of one kind: `groups` says which each is of (landscape or portrait, say, so
+    /// that little is padded). The order within a kind stays; the last steps of an epoch take what is left of all kinds.
+    ///
+    /// # Errors
+    /// Another number of pictures.
+    pub fn with_groups(mut self, groups: Arc<Vec<u8>>) -> Result<Self> {
+        if groups.len() != self.pictures {
+            return Err(setting(
+                "groups",
+                groups.len(),
+                "must be as many as there are pictures",
+            ));
+        }
+        self.groups = Some(groups);
+        Ok(self)
     }
 
     /// Batches an epoch has.
@@ -100,6 +122,25 @@ impl Sampler {
 
     /// The order of a whole epoch.
     fn fill(&self, epoch: u64, order: &mut Vec<u32>) {
+        self.shuffle(epoch, order);
+        if let Some(groups) = &self.groups {
+            let total = self.batch * self.world_size;
+            let mut open: BTreeMap<u8, Vec<u32>> = BTreeMap::new();
+            let mut grouped = Vec::with_capacity(order.len());
+            for &picture in order.iter() {
+                let waiting = open.entry(groups[picture as usize]).or_default();
+                waiting.push(picture);
+                if waiting.len() == total {
+                    grouped.append(waiting);
+                }
+            }
+            grouped.extend(open.into_values().flatten());
+            *order = grouped;
+        }
+    }
+
+    /// The order without regard to kinds.
+    fn shuffle(&self, epoch: u64, order: &mut Vec<u32>) {
         let mut random = Stream::new(self.seed, epoch, 0, Purpose::Order, 0);
         order.clear();
         let mut free = 0;
@@ -253,6 +294,39 @@ mod tests {
         // The loose pictures are spread over the epoch.
         let late = order(50, 0)[500..].iter().filter(|&&i| i < 100).count();
         assert!((30..70).contains(&late), "{late} of 100 in the second half");
+    }
+
+    #[test]
+    fn the_pictures_of_a_step_are_of_one_kind() {
+        let groups: Arc<Vec<u8>> = Arc::new((0..103).map(|i| u8::from(i % 3 == 0)).collect());
+        let sampler = |batch, world| {
+            let sampler = Sampler::new(103, batch, 0, world, 5).unwrap();
+            sampler.with_groups(Arc::clone(&groups)).unwrap()
+        };
+        let mut alone = sampler(4, 1);
+        let mut seen = Vec::new();
+        let mut mixed = 0;
+        for step in 0..alone.steps_per_epoch() {
+            let pictures = alone.batch(step).1.to_vec();
+            mixed += usize::from(
+                pictures
+                    .windows(2)
+                    .any(|p| groups[p[0] as usize] != groups[p[1] as usize]),
+            );
+            // Two ranks share what one would take.
+            assert_eq!(sampler(2, 2).batch(step).1, &pictures[..2]);
+            seen.extend(pictures);
+        }
+        assert!(mixed <= 2, "{mixed} steps of two kinds");
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 100);
+        assert!(
+            Sampler::new(5, 1, 0, 1, 0)
+                .unwrap()
+                .with_groups(Arc::new(vec![0; 4]))
+                .is_err()
+        );
     }
 
     #[test]

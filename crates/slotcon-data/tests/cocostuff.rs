@@ -1,5 +1,10 @@
 //! COCO-Stuff as it is published: the mapping that ships in the program, and real pixel maps read with it.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::path::Path;
@@ -7,6 +12,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use slotcon_data::labelled::{LabelLayout, pairs, read_label_map};
+use slotcon_data::picture::DecodeOptions;
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
@@ -42,7 +48,7 @@ fn check(folder: &Path) {
     .unwrap();
     assert!(found.len() >= 13, "{}", found.len());
     for pair in &found {
-        let (_, labels) = pair.load(160, &classes).unwrap();
+        let (_, labels) = pair.load(160, &classes, &DecodeOptions::default()).unwrap();
         let raw = read_label_map(&pair.labels).unwrap();
         assert!(labels.ids().iter().any(|&id| id < 27));
         assert!(raw.ids().iter().all(|&id| id < 182 || id == 255));

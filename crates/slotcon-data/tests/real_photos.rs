@@ -3,6 +3,12 @@
 //! The data folder is named by `SLOTCON_DATA` (default `../shared/data` from the project's root). Where it is missing
 //! the tests are reported as ignored.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -4,6 +4,12 @@
 //! ones are taken from the repository's root. They add cases and replace none. A case that an earlier folder holds under the
 //! same name with the same bytes is run once.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what is not tested must be said"
+)]
+
 use std::error::Error;
 use std::fs;
 use std::io;

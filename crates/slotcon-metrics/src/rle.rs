@@ -1,6 +1,7 @@
 //! Masks as COCO's compressed RLE: runs down the columns, as text.
 
 use serde::Serialize;
+pub use slotcon_data::rle::{Runs, RunsError, compress};
 
 /// The mask of one group in a picture, in COCO's terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,52 +89,18 @@ impl Growing {
     }
 }
 
-/// COCO's text for run lengths: from the fourth on the difference to the one two before, five bits a character from the
-/// lowest, the sixth says that more follow, from the character `0` on.
-pub fn compress(counts: &[u32]) -> String {
-    let mut text = String::new();
-    for (i, &count) in counts.iter().enumerate() {
-        let mut rest = i64::from(count) - if i > 2 { i64::from(counts[i - 2]) } else { 0 };
-        loop {
-            let bits = (rest & 31) as u8;
-            rest >>= 5;
-            // Done when what is left only repeats the sign.
-            let more = rest != if bits & 16 != 0 { -1 } else { 0 };
-            text.push(char::from(48 + bits + if more { 32 } else { 0 }));
-            if !more {
-                break;
-            }
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn decompress(text: &str) -> Vec<u32> {
-        let mut counts: Vec<i64> = Vec::new();
-        let (mut value, mut shift) = (0i64, 0);
-        for c in text.bytes().map(|c| i64::from(c) - 48) {
-            value |= (c & 31) << shift;
-            shift += 5;
-            if c & 32 == 0 {
-                if c & 16 != 0 {
-                    value |= -1 << shift;
-                }
-                let before = if counts.len() > 2 {
-                    counts[counts.len() - 2]
-                } else {
-                    0
-                };
-                counts.push(value + before);
-                (value, shift) = (0, 0);
-            }
-        }
-        counts.into_iter().map(|c| c as u32).collect()
+    fn decompress(rle: &Rle) -> Vec<u32> {
+        let [height, width] = rle.size;
+        Runs::from_text(width, height, &rle.counts)
+            .unwrap()
+            .counts()
+            .to_vec()
     }
 
     #[test]
@@ -145,7 +112,7 @@ mod tests {
         assert_eq!((seven.group, seven.area, seven.bbox), (7, 3, [0, 0, 3, 2]));
         assert_eq!(seven.segmentation.size, [2, 3]);
         // Columns: 7 7 | 1 1 | 7 1.
-        assert_eq!(decompress(&seven.segmentation.counts), [0, 2, 2, 1, 1]);
+        assert_eq!(decompress(&seven.segmentation), [0, 2, 2, 1, 1]);
         assert_eq!(found[0].bbox, [1, 0, 2, 2]);
     }
 
@@ -162,7 +129,7 @@ mod tests {
             let mut back = vec![None; ids.len()];
             for mask in masks(width, height, &ids) {
                 let (mut at, mut inside) = (0u32, false);
-                for count in decompress(&mask.segmentation.counts) {
+                for count in decompress(&mask.segmentation) {
                     for pixel in at..at + count {
                         let (x, y) = (pixel / height, pixel % height);
                         if inside {

@@ -3,7 +3,8 @@
 //! tch's `VarStore` forgets the order of its variables; the official checkpoints, the optimizer's state in them
 //! and the exports all depend on it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
@@ -36,10 +37,30 @@ pub struct Entry {
     pub role: Role,
 }
 
+/// What a batch norm keeps of the batches that it saw; the tensors share its memory.
+#[derive(Debug)]
+pub struct Norm {
+    /// The running mean, `[C]`.
+    pub mean: Tensor,
+    /// The running variance, `[C]`.
+    pub var: Tensor,
+    /// Values a channel of this rank's last batch in [`crate::BatchNormMode::Measure`]; 0 before.
+    pub(crate) values: Rc<Cell<i64>>,
+}
+
+impl Norm {
+    /// Values a channel of this rank's last batch in [`crate::BatchNormMode::Measure`], which are 0 from now on until there is
+    /// another.
+    pub fn take_values(&self) -> i64 {
+        self.values.take()
+    }
+}
+
 /// All tensors of a model, in definition order.
 #[derive(Debug)]
 pub struct Store {
     entries: RefCell<Vec<Entry>>,
+    norms: RefCell<Vec<Norm>>,
     device: Device,
     kind: Kind,
     ranks: Ranks,
@@ -55,6 +76,7 @@ impl Store {
     pub fn across(device: Device, kind: Kind, ranks: Ranks) -> Self {
         Self {
             entries: RefCell::default(),
+            norms: RefCell::default(),
             device,
             kind,
             ranks,
@@ -94,6 +116,19 @@ impl Store {
                 name: e.name.clone(),
                 tensor: e.tensor.shallow_clone(),
                 role: e.role,
+            })
+            .collect()
+    }
+
+    /// The batch norms, in definition order.
+    pub fn norms(&self) -> Vec<Norm> {
+        let norms = self.norms.borrow();
+        norms
+            .iter()
+            .map(|norm| Norm {
+                mean: norm.mean.shallow_clone(),
+                var: norm.var.shallow_clone(),
+                values: Rc::clone(&norm.values),
             })
             .collect()
     }
@@ -183,6 +218,11 @@ impl<'a> Path<'a> {
     pub fn buffer(&self, name: &str, shape: &[i64], value: f64) -> Tensor {
         let tensor = Tensor::full(shape, value, (self.store.kind, self.store.device));
         self.store.insert(self.full(name), tensor, Role::Buffer)
+    }
+
+    /// Notes that a batch norm was built.
+    pub(crate) fn norm(&self, norm: Norm) {
+        self.store.norms.borrow_mut().push(norm);
     }
 
     /// The ranks that train the network together.

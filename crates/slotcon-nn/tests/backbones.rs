@@ -114,11 +114,9 @@ fn the_first_block_of_a_dilated_stage_has_half_of_the_dilation_where_asked_for()
     let reach = |contract_dilation: bool, dilate_second: bool| {
         let store = Store::new(Device::Cpu, Kind::Double);
         let config = ResNetConfig {
-            arch: Arch::ResNet18,
-            strides: [1, 1, 1, 1],
-            dilations: [1, 1, 1, 4],
             contract_dilation,
             dilate_second,
+            ..ResNetConfig::mmsegmentation(Arch::ResNet18, [1, 1, 1, 1], [1, 1, 1, 4])
         };
         let network = ResNet::new(&store.root(), config);
         let _guard = tch::no_grad_guard();

@@ -4,6 +4,7 @@
 pub mod curve;
 mod error;
 pub mod gallery;
+pub mod instances;
 pub mod page;
 pub mod panel;
 pub mod pretraining;

@@ -1,6 +1,11 @@
 //! A step of LARS over the parameters of a ResNet-50 with heads of 4096 features (71 million), by our kernel and by libtorch's
 //! operations, in turn: `cargo bench -p slotcon-torch --bench optimizer`.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its times"
+)]
 #![allow(clippy::unwrap_used, reason = "a benchmark may end in a panic")]
 
 use std::time::Instant;

@@ -1,6 +1,11 @@
 //! RoIAlign of 1024 boxes on two maps of 256 channels, forward and backward, by our kernel and by libtorch's operations, in turn:
 //! `cargo bench -p slotcon-torch --bench roi_align`.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its times"
+)]
 #![allow(clippy::unwrap_used, reason = "a benchmark may end in a panic")]
 
 use std::time::Instant;

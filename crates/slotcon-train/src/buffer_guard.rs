@@ -30,3 +30,28 @@ impl BufferGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn what_is_not_finite_falls_back_to_the_last_sound_value() {
+        let store = Store::new(Device::Cpu, Kind::Double);
+        let mean = store.root().buffer("running_mean", &[3], 0.0);
+        let set = |values: [f64; 3]| mean.shallow_clone().copy_(&Tensor::from_slice(&values));
+        let values = || Vec::<f64>::try_from(&mean).unwrap();
+        let mut guard = BufferGuard::new(&store);
+
+        set([1.0, 2.0, 3.0]);
+        guard.check(true);
+        // Finite values of a step that is skipped stay, and are not remembered as good ones.
+        set([4.0, f64::NAN, f64::INFINITY]);
+        guard.check(false);
+        assert_eq!(values(), [4.0, 2.0, 3.0]);
+        set([f64::NAN, 5.0, 6.0]);
+        guard.check(true);
+        assert_eq!(values(), [1.0, 5.0, 6.0]);
+    }
+}

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use slotcon_data::source::readable;
 use tch::Device;
 
 use crate::error::Error;
@@ -27,10 +28,13 @@ pub struct Session {
     pub cores: usize,
     /// Operating system and processor family.
     pub system: String,
-    /// Folders of pictures, absolute where that is known.
-    pub data: Vec<PathBuf>,
+    /// Folders of pictures, absolute where that is known; see [`readable`] for names that are no text.
+    pub data: Vec<String>,
     /// Pictures in them.
     pub pictures: u64,
+    /// What lies beside the pictures and was not taken, in sentences.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// Steps done before.
     pub from_step: u64,
     /// Steps of the whole run.
@@ -40,7 +44,7 @@ pub struct Session {
 impl Session {
     /// What is so now.
     pub fn now(device: Device, data: &[PathBuf], pictures: u64, from_step: u64, total_steps: u64) -> Self {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let absolute = |path: &PathBuf| readable(&std::path::absolute(path).unwrap_or_else(|_| path.clone()));
         Self {
             time: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -51,6 +55,7 @@ impl Session {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             data: data.iter().map(absolute).collect(),
             pictures,
+            left_out: Vec::new(),
             from_step,
             total_steps,
         }
@@ -101,7 +106,7 @@ mod tests {
         let second = Session::now(Device::Cpu, &["photos".into()], 10, 40, 100);
         first.append(&path).unwrap();
         second.append(&path).unwrap();
-        assert!(first.data[0].is_absolute());
+        assert!(Path::new(&first.data[0]).is_absolute());
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"half a li").unwrap();
         assert_eq!(Session::read_all(&path).unwrap(), [first, second]);
     }

@@ -64,6 +64,16 @@ pub enum Error {
     /// Nothing to resume.
     #[error("{}: nothing to resume, there is no checkpoints/last.safetensors", .0.display())]
     NothingToResume(PathBuf),
+    /// The newest checkpoint is not whole, an older one is.
+    #[error("{source}\nthe newest whole checkpoint is {0}; `cp {0} {1}` lets --resume go on from there", whole.display(), last.display())]
+    LastNotWhole {
+        /// What is wrong with the newest.
+        source: CheckpointError,
+        /// The newest that is whole.
+        whole: PathBuf,
+        /// The one that is not.
+        last: PathBuf,
+    },
     /// Another process writes the run directory.
     #[error("{} is in use by another run", .0.display())]
     InUse(PathBuf),
@@ -92,6 +102,16 @@ pub enum Error {
         count: u64,
         /// The last of them.
         step: u64,
+    },
+    /// Every step of the run was skipped.
+    #[error(
+        "none of its {steps} steps was taken: the loss or the gradients of each were not finite, so the weights are as they \
+         were. Look at the pictures and at the weights that it starts from; try half the learning rate (optim.base_lr) or \
+         run.precision = \"f32\""
+    )]
+    NoStepTaken {
+        /// Steps that were skipped.
+        steps: u64,
     },
     /// The ranks of a run cannot work together: which of them, and why.
     #[error("{0}")]

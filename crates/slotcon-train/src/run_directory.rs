@@ -74,6 +74,19 @@ impl RunDirectory {
         self.checkpoints().join(format!("step-{step:08}.safetensors"))
     }
 
+    /// The numbered checkpoints, the newest first.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn numbered(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut numbered = self.list(&self.checkpoints(), |name| {
+            name.starts_with("step-") && is_checkpoint(name)
+        })?;
+        numbered.sort();
+        numbered.reverse();
+        Ok(numbered)
+    }
+
     /// Whether something of a run is here.
     pub fn holds_a_run(&self) -> bool {
         self.recipe().exists() || self.metrics().exists() || self.checkpoints().exists()

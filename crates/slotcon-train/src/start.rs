@@ -176,14 +176,18 @@ fn as_one_of<T: Task>(
     directory.write_recipe(&training.recipe.to_toml()?)?;
     *began = true;
     let pictures = training.progress.pictures;
-    Session::now(
-        device,
-        &T::folders(sources),
-        pictures,
-        beginning.from_step,
-        beginning.total_steps,
-    )
-    .append(&directory.environment())?;
+    let left_out = T::left_out(&data);
+    let session = Session {
+        left_out: left_out.clone(),
+        ..Session::now(
+            device,
+            &T::folders(sources),
+            pictures,
+            beginning.from_step,
+            beginning.total_steps,
+        )
+    };
+    session.append(&directory.environment())?;
     observers.add(LogFile::open(&directory.log())?);
     observers.add(MetricsFile::open(&directory.metrics(), beginning.from_step)?);
     let events = EventWriter::create(directory.root());
@@ -196,7 +200,11 @@ fn as_one_of<T: Task>(
             let _ = log.said(Level::Warning, &format!("ended: {cause}"));
         }
     });
-    for (level, note) in notes {
+    for (level, note) in left_out
+        .into_iter()
+        .map(|line| (Level::Warning, line))
+        .chain(notes)
+    {
         observers.said(level, &note)?;
     }
     training.broadcast()?;
@@ -242,8 +250,8 @@ fn begin<R: TaskRecipe>(
     let checkpoint = match options.start {
         Start::New if directory.holds_a_run() => return Err(Error::Exists(options.out.clone())),
         Start::Resume if !there => return Err(Error::NothingToResume(options.out.clone())),
-        Start::Resume => Some(Checkpoint::open(&directory.last())?),
-        Start::ResumeOrNew if there => Some(Checkpoint::open(&directory.last())?),
+        Start::Resume => Some(newest(directory)?),
+        Start::ResumeOrNew if there => Some(newest(directory)?),
         Start::New | Start::Overwrite | Start::ResumeOrNew => None,
     };
     let recipe = match (recipe, &checkpoint) {
@@ -255,6 +263,28 @@ fn begin<R: TaskRecipe>(
         (recipe, None) => recipe.unwrap_or_default(),
     };
     Ok((recipe, checkpoint))
+}
+
+/// The checkpoint to go on with.
+///
+/// # Errors
+/// A `last.safetensors` that is not whole, with the newest one that is.
+fn newest<R: TaskRecipe>(directory: &RunDirectory) -> Result<Checkpoint<R>, Error> {
+    let last = directory.last();
+    Checkpoint::open(&last).map_err(|source| {
+        let numbered = directory.numbered().unwrap_or_default();
+        match numbered
+            .into_iter()
+            .find(|path| Checkpoint::<R>::open(path).is_ok())
+        {
+            Some(whole) => Error::LastNotWhole {
+                source,
+                whole,
+                last: last.clone(),
+            },
+            None => source.into(),
+        }
+    })
 }
 
 /// Threads of libtorch: as the recipe says, else this process's share of the cores.
@@ -277,6 +307,7 @@ fn initialise<T: Task>(
     let precision = training.recipe.run().precision;
     let mut notes =
         Vec::from_iter(device::advice(device, precision).map(|(level, text)| (level, text.to_owned())));
+    notes.extend(training.note.take().map(|note| (Level::Warning, note)));
     let step = &mut training.step;
     match (checkpoint, &options.init_from) {
         (Some(checkpoint), _) => {

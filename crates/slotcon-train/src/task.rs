@@ -130,6 +130,11 @@ pub trait Task: Sized {
     /// The folders that the run's record of its environment names.
     fn folders(sources: &Self::Sources) -> Vec<PathBuf>;
 
+    /// What lies beside the data and is not taken, in sentences: said when a run starts, and listed in its report.
+    fn left_out(_data: &Self::Data) -> Vec<String> {
+        Vec::new()
+    }
+
     /// A fresh network, its random numbers from libtorch's generator, which the engine has seeded.
     ///
     /// # Errors
@@ -215,6 +220,15 @@ pub trait Task: Sized {
     /// What a step sends between ranks in words, for the log; `share` of one rank, in `parts`.
     fn traffic(&self, _share: &Share, _parts: usize) -> Option<String> {
         None
+    }
+
+    /// What is to be done once, after the last step, before the network is measured and saved for the last time; sentences for the log
+    /// say what was. Called on every rank.
+    ///
+    /// # Errors
+    /// Pictures that cannot be used; what libtorch refuses; a rank that is gone.
+    fn conclude(&mut self, _share: &Share, _half: Option<Kind>) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
     }
 
     /// Measures the network on pictures kept out of training. Called on every rank, when `run.validate_every` says and at

@@ -31,6 +31,8 @@ pub(crate) struct TrainingLoop<'a, T: Task> {
     share: Share,
     pub step: TrainingStep<T>,
     rate: LearningRate,
+    /// What the user should know of the plan of the run.
+    pub note: Option<String>,
     batches: T::Batches,
     pub progress: Progress,
     guard: BufferGuard,
@@ -60,7 +62,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         };
         let batches = T::batches(&recipe, data, &share, device)?;
         let steps_per_epoch = batches.steps_per_epoch();
-        let plan = Plan::new(&recipe, steps_per_epoch)?;
+        let mut plan = Plan::new(&recipe, steps_per_epoch);
         let loss_scale = resumed.as_ref().map(|progress| progress.loss_scale);
         let progress = match resumed {
             Some(progress) if progress.pictures != pictures => {
@@ -71,7 +73,10 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
                     advice: "resume with the same data, or start another run from these weights with --init-from",
                 });
             }
-            Some(progress) => progress,
+            Some(mut progress) => {
+                plan.extend(&mut progress)?;
+                progress
+            }
             None => Progress::new(plan.total, steps_per_epoch, pictures),
         };
         let ranks = group.ranks();
@@ -81,6 +86,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         let zero = || Tensor::zeros([0i64; 0], (Kind::Float, device));
         Ok(Self {
             rate: plan.rate,
+            note: plan.note,
             guard: BufferGuard::new(step.task.store()),
             skipped: zero(),
             skipped_in_a_row: zero(),
@@ -121,6 +127,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
             observers.said(Level::Info, &traffic)?;
         }
         let (mut since, mut logged_step) = (Instant::now(), self.progress.step);
+        let began_at = self.progress.step;
         let mut last = None;
         let mut saved = None;
         while self.progress.step < total {
@@ -138,6 +145,9 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
             };
             let done = self.progress.step;
             observers.stepped(done, total);
+            if done == total {
+                self.conclude(observers)?;
+            }
             let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
             let validation = if done == total || every(run.validate_every) {
                 self.validate(observers)?
@@ -184,6 +194,10 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         }
         if saved != Some(self.progress.step) {
             self.save(directory)?;
+        }
+        let steps = self.progress.step - began_at;
+        if steps > 0 && scalar(&self.skipped) as u64 >= steps {
+            return Err(Error::NoStepTaken { steps });
         }
         let outcome = Outcome {
             step: self.progress.step,
@@ -293,6 +307,16 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         };
         metrics.summary = self.step.task.summary(&metrics);
         Ok(metrics)
+    }
+
+    /// What the task does after the last step.
+    fn conclude(&mut self, observers: &mut Observers) -> Result<(), Error> {
+        self.sound();
+        let (half, share) = (self.step.half(), self.share);
+        for note in Error::catch(|| self.step.task.conclude(&share, half))? {
+            observers.said(Level::Info, &note)?;
+        }
+        Ok(())
     }
 
     /// Measures on held-out pictures, on all ranks at once.

@@ -2,6 +2,10 @@
 //! the bit, alone and over two ranks. Nothing of it is in the engine.
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+#![allow(
+    clippy::exit,
+    reason = "a process that the tests start and that hangs must end"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -53,6 +53,50 @@ pub enum TransferError {
         /// Its value in the recipe.
         here: String,
     },
+    /// Annotation files of other categories.
+    #[error(
+        "{}: its categories (numbers and names) are not those of {}; both must be of the same classes",
+        val.display(),
+        train.display()
+    )]
+    Categories {
+        /// The file to learn from.
+        train: PathBuf,
+        /// The file to measure on.
+        val: PathBuf,
+    },
+    /// An annotation file without objects to learn.
+    #[error("{}: none of its {pictures} pictures has an object that can be learnt", path.display())]
+    NoObjects {
+        /// The file.
+        path: PathBuf,
+        /// Its pictures.
+        pictures: usize,
+    },
+    /// A weight file without a detector.
+    #[error(
+        "{}: holds no detector of detectron2: no tensor, or more than one, is named proposal_generator.rpn_head.conv.weight, \
+         with whatever prefix",
+        path.display()
+    )]
+    NoDetector {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A detector that is none of those that can be built.
+    #[error("{}: {reason}", path.display())]
+    UnknownDetector {
+        /// The file.
+        path: PathBuf,
+        /// What is not known.
+        reason: String,
+    },
+    /// Detections that cannot be brought together.
+    #[error("detections of the ranks are not whole: {0}")]
+    Results(#[from] serde_json::Error),
+    /// Weights that cannot be read or do not fit.
+    #[error(transparent)]
+    Weights(#[from] slotcon_weights::WeightsError),
     /// Nothing to learn from.
     #[error("there is no picture with a label map to learn from")]
     NoPairs,
@@ -65,6 +109,20 @@ pub enum TransferError {
     /// libtorch refused an operation.
     #[error(transparent)]
     Torch(#[from] slotcon_torch::Error),
+}
+
+impl TransferError {
+    /// [`TransferError::Classes`] of two lists of names that differ.
+    pub(crate) fn classes(recipe: &[String], data: &[String]) -> Self {
+        let first = recipe.iter().zip(data).find(|(a, b)| a != b);
+        Self::Classes {
+            recipe: recipe.len(),
+            data: data.len(),
+            first: first.map_or_else(String::new, |(a, b)| {
+                format!("; the first that differs is '{a}' there and '{b}' here")
+            }),
+        }
+    }
 }
 
 impl From<tch::TchError> for TransferError {

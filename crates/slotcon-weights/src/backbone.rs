@@ -56,7 +56,7 @@ pub fn find_backbone(file: &WeightFile, prefix: Option<&str>) -> Result<FoundBac
         let choices = prefixes.join(", ");
         mismatch(match prefix {
             Some(wanted) => format!("'{wanted}' fits not exactly one of its backbones; they are {choices}"),
-            None => format!("several backbones ({choices}): say which one is meant, or save it alone"),
+            None => format!("several backbones ({choices}): say which one is meant (pretrain --init-prefix, finetune --backbone-prefix)"),
         })
     })?;
     // The "D" stem is nested in the official names and flat in timm's: the file says which it has.

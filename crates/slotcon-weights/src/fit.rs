@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use slotcon_nn::{Entry, Role};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::error::WeightsError;
 use crate::fit_report::{FitReport, NameAndShape, shown};
@@ -14,6 +14,32 @@ const SHOWN: usize = 12;
 
 /// Tensors by the name that the network has for them; beside each its name in the file.
 pub type Found = BTreeMap<String, (String, Tensor)>;
+
+/// Refuses weights that are not finite: every step with them would be skipped.
+///
+/// # Errors
+/// The file, the tensor `name`, and how many of its values are not.
+pub fn require_finite(path: &Path, name: &str, tensor: &Tensor) -> Result<(), WeightsError> {
+    if !matches!(
+        tensor.kind(),
+        Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16
+    ) {
+        return Ok(());
+    }
+    let finite = tensor.isfinite().sum(Kind::Int64).int64_value(&[]);
+    let count = tensor.numel() as i64;
+    if finite == count {
+        return Ok(());
+    }
+    Err(WeightsError::Mismatch {
+        path: path.into(),
+        reason: format!(
+            "{} of the {count} values of {name} are not finite (NaN or infinite): such weights are good for nothing; take an \
+             earlier checkpoint",
+            count - finite
+        ),
+    })
+}
 
 /// Copies `found` into `entries`, whose names lose `prefix` first. Counters may be missing (old files have none).
 ///
@@ -30,7 +56,10 @@ pub fn fit(path: &Path, entries: &[Entry], prefix: &str, found: &Found) -> Resul
         };
         let needed = entry.tensor.size();
         match found.get(name) {
-            Some((from, tensor)) if tensor.size() == needed => {
+            // Old files keep counters as vectors of one element.
+            Some((from, tensor))
+                if tensor.size() == needed || (entry.role == Role::Counter && tensor.numel() == 1) =>
+            {
                 report.matched.push((from.clone(), entry.name.clone(), needed));
                 pairs.push((entry, tensor));
                 used.insert(name);
@@ -94,12 +123,15 @@ pub fn fit(path: &Path, entries: &[Entry], prefix: &str, found: &Found) -> Resul
             parts.join("; ")
         )));
     }
+    for (entry, tensor) in &pairs {
+        require_finite(path, &entry.name, tensor)?;
+    }
     let _guard = tch::no_grad_guard();
     for (entry, tensor) in pairs {
         entry
             .tensor
             .shallow_clone()
-            .f_copy_(tensor)
+            .f_copy_(&tensor.reshape(entry.tensor.size()))
             .map_err(|e| mismatch(format!("{}: {e}", entry.name)))?;
     }
     Ok(report)

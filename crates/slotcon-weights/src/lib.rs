@@ -21,6 +21,6 @@ mod weight_file;
 pub use backbone::{FoundBackbone, find_backbone};
 pub use dtype::Dtype;
 pub use error::WeightsError;
-pub use fit::{Found, fit};
+pub use fit::{Found, fit, require_finite};
 pub use fit_report::{FitReport, NameAndShape};
 pub use weight_file::{FileFormat, Value, WeightFile};

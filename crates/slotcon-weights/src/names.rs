@@ -105,7 +105,11 @@ pub fn choose_prefix(prefixes: &[String], slotcon: bool) -> Option<&String> {
     match prefixes {
         [only] => Some(only),
         several => {
-            let mut found = several.iter().filter(|prefix| prefix.ends_with(wanted));
+            // DenseCL's encoders are sequences whose first part is the backbone.
+            let first = format!("{wanted}0.");
+            let mut found = several
+                .iter()
+                .filter(|prefix| prefix.ends_with(wanted) || prefix.ends_with(&first));
             found.next().filter(|_| found.next().is_none())
         }
     }

@@ -29,6 +29,8 @@ pub struct Sources {
     pub data: Vec<PathBuf>,
     /// A backbone to start from, for student and teacher: a file that [`slotcon_weights::WeightFile`] reads.
     pub init_backbone: Option<PathBuf>,
+    /// Which of several backbones in that file: what its names begin with, or the end of that.
+    pub init_prefix: Option<String>,
 }
 
 /// SlotCon being trained.
@@ -109,11 +111,15 @@ impl Task for Pretraining {
     type Output = Step;
 
     fn open(sources: &Sources, recipe: &Recipe) -> Result<Arc<Dataset>, Error> {
-        Ok(Arc::new(Dataset::open(&sources.data, recipe.data.layout)?))
+        Ok(Arc::new(Dataset::open(&sources.data, recipe.data.selection()?)?))
     }
 
     fn samples(data: &Arc<Dataset>) -> u64 {
         data.len() as u64
+    }
+
+    fn left_out(data: &Arc<Dataset>) -> Vec<String> {
+        data.left_out().lines()
     }
 
     fn folders(sources: &Sources) -> Vec<PathBuf> {
@@ -139,7 +145,7 @@ impl Task for Pretraining {
         let Some(path) = &sources.init_backbone else {
             return Ok(Vec::new());
         };
-        let report = init_backbone(path, &self.model)?;
+        let report = init_backbone(path, sources.init_prefix.as_deref(), &self.model)?;
         Ok(vec![format!(
             "backbone from {}: {}",
             path.display(),

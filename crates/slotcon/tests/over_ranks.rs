@@ -1,5 +1,10 @@
 //! The step over two ranks, as real processes: both forms of the slot loss, and what is sent.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 #[path = "golden/ranks.rs"]

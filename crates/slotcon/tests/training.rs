@@ -1,6 +1,11 @@
 //! Pieces of the training step that golden values do not reach: precision, steps that must be skipped, degenerate
 //! batches.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::sync::Mutex;
@@ -97,13 +102,19 @@ fn half_precision_gives_nearly_the_same_losses_and_gradients() {
         let (a, b) = (losses.total.double_value(&[]), exact.total.double_value(&[]));
         assert!((a / b - 1.0).abs() < 0.02, "{half:?}: loss {a}, in f32 {b}");
         assert!(a != b, "{half:?} was not used");
+        let (mut distance, mut length) = (0.0, 0.0);
         for (r, f) in rounded.store().entries().iter().zip(full.store().entries()) {
             let (r, f) = (r.tensor.grad(), f.tensor.grad());
             assert_eq!(r.defined(), f.defined());
             if r.defined() {
                 assert_eq!(r.kind(), Kind::Float);
+                distance += (r - &f).square().sum(Kind::Double).double_value(&[]);
+                length += f.square().sum(Kind::Double).double_value(&[]);
             }
         }
+        let relative = (distance / length).sqrt();
+        println!("{half:?}: gradients differ by {relative:.1e} of their length");
+        assert!(relative > 0.0 && relative < 0.05, "{half:?}: {relative}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! `slotcon bench`: how fast this machine is at it.
 
+mod instances;
 mod semantic;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ enum What {
     Step(StepArgs),
     SemanticData(semantic::DataArgs),
     SemanticStep(semantic::StepArgs),
+    Instances(instances::Args),
 }
 
 /// From files to batches: pictures a second, beside decoding alone, and the time of each stage.
@@ -92,6 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Step(args) => step(args),
         What::SemanticData(args) => semantic::data(args),
         What::SemanticStep(args) => semantic::step(args),
+        What::Instances(args) => instances::run(args),
     }
 }
 
@@ -100,7 +103,7 @@ const BATCH: usize = 16;
 
 fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
-    let dataset = Arc::new(Dataset::open(&args.data, recipe.data.layout)?);
+    let dataset = Arc::new(Dataset::open(&args.data, recipe.data.selection()?)?);
     let share = Share {
         batch: BATCH.min(dataset.len()),
         rank: 0,
@@ -124,7 +127,7 @@ fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
         report.peak_mb
     );
     if args.output.json {
-        println!("{}", serde_json::to_string(&report)?);
+        out!("{}", serde_json::to_string(&report)?);
     } else {
         eprintln!("{}", serde_json::to_string_pretty(&report.stages_us)?);
     }
@@ -138,7 +141,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let device = device::parse(&args.device.asked)?;
     let data = match &args.data[..] {
         [] => None,
-        roots => Some(Arc::new(Dataset::open(roots, recipe.data.layout)?)),
+        roots => Some(Arc::new(Dataset::open(roots, recipe.data.selection()?)?)),
     };
     let source = match &data {
         None => Source::Fixed(Pretraining::random_batch(&recipe, device)),
@@ -163,7 +166,7 @@ fn show(times: &StepTimes, device: Device, output: JsonArg) -> anyhow::Result<Ex
         eprintln!("  {name:<16} {seconds:.4} s");
     }
     if output.json {
-        println!("{}", serde_json::to_string(times)?);
+        out!("{}", serde_json::to_string(times)?);
     }
     Ok(ExitCode::SUCCESS)
 }

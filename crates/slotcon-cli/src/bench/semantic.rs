@@ -109,7 +109,7 @@ pub(super) fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
         rate.pictures_per_cpu_second
     );
     if args.output.json {
-        println!("{}", serde_json::to_string(&rate)?);
+        out!("{}", serde_json::to_string(&rate)?);
     }
     Ok(ExitCode::SUCCESS)
 }

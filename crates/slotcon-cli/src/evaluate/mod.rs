@@ -1,6 +1,7 @@
 //! `slotcon evaluate`: a checkpoint measured against labels.
 
 mod clusters;
+mod instances;
 mod semantic;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub struct Args {
 enum What {
     Clusters(clusters::Args),
     Semantic(semantic::Args),
+    Instances(instances::Args),
 }
 
 /// Runs the subcommand.
@@ -30,5 +32,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Clusters(args) => clusters::run(args),
         What::Semantic(args) => semantic::run(args),
+        What::Instances(args) => instances::run(args),
     }
 }

@@ -11,8 +11,8 @@ use slotcon_torch::distributed::Ranks;
 use slotcon_train::device;
 use slotcon_transfer::semantic::{FineTuned, check_labels, measure};
 
-use crate::arguments::{DeviceArg, JsonArg};
-use crate::finetune::{classes, weights_of};
+use crate::arguments::{DeviceArg, JsonArg, weights_of};
+use crate::finetune::classes;
 use crate::progress_bar::PictureBar;
 
 /// Semantic segmentation: the class of every pixel against label maps, by mean intersection over union and accuracy.
@@ -136,7 +136,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             named.map(|(name, value)| (name.clone(), json!(value))).collect()
         };
         eprint!("{text}");
-        println!(
+        out!(
             "{}",
             json!({
                 "miou": score.miou,

@@ -5,18 +5,18 @@ mod classes;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use slotcon_data::labelled::Palette;
-use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb};
+use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb_bytes};
 use slotcon_data::resize::resize_short_side;
-use slotcon_data::{Dataset, Layout};
+use slotcon_data::source::Inputs;
 use slotcon_eval::ProgressSink;
 use slotcon_eval::segment::masks;
 use slotcon_train::TaskRecipe;
 use slotcon_train::checkpoint::About;
 use slotcon_transfer::semantic::SemanticRecipe;
+use slotcon_weights::atomic_file::WriteError;
 
-use crate::arguments::{NetworkArgs, OrientationArg, exit};
+use crate::arguments::{NetworkArgs, OrientationArg, exit, say_left_out, say_orientation};
 use crate::progress_bar::PictureBar;
 
 /// Short side at which a pretrained network sees a picture.
@@ -32,7 +32,8 @@ const SIDE: u32 = 320;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept.
+    /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept; of several folders each
+    /// has its own.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Short side at which a pretrained network sees a picture [default: 320]. Twice as many pixels make masks twice as fine, four
@@ -54,10 +55,11 @@ pub struct Args {
     pictures: Vec<PathBuf>,
 }
 
-/// Runs the subcommand. A picture that cannot be used is named and passed over; the exit status tells.
+/// Runs the subcommand. A picture that cannot be used, or whose results cannot be written, is named and passed over; the exit
+/// status tells.
 ///
 /// # Errors
-/// A checkpoint that cannot be used, a folder that cannot be written.
+/// A checkpoint that cannot be used, an output folder that cannot be made, two pictures with results of one name.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if About::open(&args.network.file()?)?.task == SemanticRecipe::TASK {
         return classes::run(args);
@@ -83,36 +85,48 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(exit(failed))
 }
 
-/// Calls `cut` with every picture and the place of its results, whose folder is there. Gives how many could not be used.
+/// Calls `cut` with every picture and the place of its results, whose folder is there. Results that cannot be written cost their
+/// picture. Gives how many could not be used.
 fn each(args: &Args, mut cut: impl FnMut(&Picture, &Path) -> anyhow::Result<()>) -> anyhow::Result<usize> {
-    let work = list(&args.pictures)?;
-    let mut bar = PictureBar::default();
-    bar.begin("segmenting", work.len());
-    let mut failed = 0usize;
+    let inputs = Inputs::open(&args.pictures)?;
+    say_left_out(inputs.left_out());
+    std::fs::create_dir_all(&args.out).map_err(|e| WriteError::new(&args.out, e))?;
     let options = DecodeOptions {
         exif_orientation: args.orientation.exif_orientation,
         ..DecodeOptions::default()
     };
-    for (path, name) in &work {
-        match decode_rgb(path, &options) {
+    let mut bar = PictureBar::default();
+    bar.begin("segmenting", inputs.len());
+    let (mut failed, mut bytes) = (0usize, Vec::new());
+    for i in 0..inputs.len() {
+        let picture = inputs
+            .read(i, &mut bytes)
+            .and_then(|()| decode_rgb_bytes(&bytes, &options));
+        let problem = match picture {
             Ok(picture) => {
-                let place = args.out.join(name);
+                let place = args.out.join(inputs.name(i));
                 let folder = place.parent().unwrap_or(&args.out);
-                std::fs::create_dir_all(folder)
-                    .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
-                cut(&picture, &place)?;
+                let done = std::fs::create_dir_all(folder)
+                    .map_err(|e| WriteError::new(folder, e).into())
+                    .and_then(|()| cut(&picture, &place));
+                match done {
+                    Err(error) if error.is::<WriteError>() => Some(format!("its results: {error}")),
+                    done => done.map(|()| None)?,
+                }
             }
-            Err(reason) => {
-                failed += 1;
-                bar.bad(path, &reason.to_string());
-            }
+            Err(reason) => Some(reason.to_string()),
+        };
+        if let Some(problem) = problem {
+            failed += 1;
+            bar.bad(&inputs.path(i), &problem);
         }
         bar.done();
     }
     bar.finish();
-    let done = work.len() - failed;
+    say_orientation();
     eprintln!(
-        "{done} pictures segmented, in {}; {failed} could not be used",
+        "{} pictures segmented, in {}; {failed} could not be used",
+        inputs.len() - failed,
         args.out.display()
     );
     Ok(failed)
@@ -131,33 +145,4 @@ fn with(place: &Path, ending: &str) -> PathBuf {
     let mut name = place.to_path_buf().into_os_string();
     name.push(ending);
     PathBuf::from(name)
-}
-
-/// Every picture with the name of its results: the file name, below the folder that was given.
-fn list(given: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
-    let mut work = Vec::new();
-    for path in given {
-        if path.is_dir() {
-            let found = Dataset::open(std::slice::from_ref(path), Layout::Folder)?;
-            work.extend((0..found.len()).map(|i| {
-                let picture = found.path(i);
-                let name = picture.strip_prefix(path).unwrap_or(&picture).to_path_buf();
-                (picture, name)
-            }));
-        } else {
-            let name = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
-            work.push((path.clone(), name));
-        }
-    }
-    Ok(work
-        .into_iter()
-        .map(|(path, name)| (path, without_root(&name)))
-        .collect())
-}
-
-/// Results stay below the output folder, whatever a link leads to.
-fn without_root(name: &Path) -> PathBuf {
-    name.components()
-        .filter(|c| matches!(c, std::path::Component::Normal(_)))
-        .collect()
 }

@@ -1,6 +1,11 @@
 //! The pages that users get, in a real browser: they render without a script error and without a network, fit a phone, are
 //! not blank, and do what they promise. Pictures of them are left in the target folder, to be looked at.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod cdp;

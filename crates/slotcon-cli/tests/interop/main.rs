@@ -1,6 +1,11 @@
 //! Our files in the hands of other programs: PyTorch, torchvision, timm and numpy, in a Python that `cargo xtask test
 //! --interop` prepares.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod segmentor;

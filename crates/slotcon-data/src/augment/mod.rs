@@ -9,6 +9,7 @@ pub mod color;
 mod config;
 mod draw;
 mod hue;
+pub mod instances;
 pub mod photometric;
 mod pixel_block;
 pub mod semantic;

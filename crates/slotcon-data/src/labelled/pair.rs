@@ -170,17 +170,21 @@ fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
 }
 
 impl Pair {
-    /// Both, resized to the short side `side` (picture: antialiased bilinear; labels: nearest) and cut to the central
+    /// Both, the picture turned as `options` say, resized to the short side `side` (picture: antialiased bilinear; labels: nearest) and cut to the central
     /// square; ids turned into classes.
     ///
     /// # Errors
     /// A file that cannot be read, sizes that differ, an id that is no class.
-    pub fn load(&self, side: u32, classes: &Classes) -> Result<(Picture, LabelMap), Error> {
-        let picture =
-            decode_rgb(&self.picture, &DecodeOptions::default()).map_err(|source| Error::Picture {
-                path: self.picture.clone(),
-                source,
-            })?;
+    pub fn load(
+        &self,
+        side: u32,
+        classes: &Classes,
+        options: &DecodeOptions,
+    ) -> Result<(Picture, LabelMap), Error> {
+        let picture = decode_rgb(&self.picture, options).map_err(|source| Error::Picture {
+            path: self.picture.clone(),
+            source,
+        })?;
         let labels = read_label_map(&self.labels)?;
         let wrong = |reason: String| Error::labels(&self.labels, reason);
         let (a, b) = (
@@ -188,7 +192,15 @@ impl Pair {
             (labels.width(), labels.height()),
         );
         if a != b {
-            return Err(wrong(format!("is {}x{}, its picture {}x{}", b.0, b.1, a.0, a.1)));
+            let turned = if (a.1, a.0) == b {
+                "; if the picture is to be turned as its EXIF orientation says, ask for it (--exif-orientation)"
+            } else {
+                ""
+            };
+            return Err(wrong(format!(
+                "is {}x{}, its picture {}x{}{turned}",
+                b.0, b.1, a.0, a.1
+            )));
         }
         let named = |&id: &u16| {
             classes.class_of(id).ok_or_else(|| {

@@ -2,6 +2,7 @@
 //! trained on. Order, threads, memory, resuming and the counting of bad pictures are the loader's for all of them.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use super::batch::BadPicture;
 use super::reader::Reader;
@@ -24,6 +25,11 @@ pub trait MakeSample: Debug + Send + Sync + 'static {
     /// Bytes that a sample takes in each buffer of a batch. Empty where samples differ in size: they travel as
     /// [`MakeSample::Info`] then.
     fn sample_bytes(&self) -> Vec<usize>;
+
+    /// The kind of each picture, if those of a step should be of one kind; see [`crate::sampler::Sampler::with_groups`].
+    fn groups(&self) -> Option<Arc<Vec<u8>>> {
+        None
+    }
 
     /// Makes the sample of picture `index`: fills `out`, one piece of [`MakeSample::sample_bytes`] for each buffer. All that
     /// is random comes from `random`.

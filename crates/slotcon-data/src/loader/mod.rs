@@ -1,8 +1,10 @@
 //! Batches, made by threads ahead of their use, in an order that no number of threads changes. What a sample is, the maker
-//! says: [`PairMaker`] makes two views of a picture, [`LabelledMaker`] a crop of a picture and its label map.
+//! says: [`PairMaker`] makes two views of a picture, [`LabelledMaker`] a crop of a picture and its label map,
+//! [`InstanceMaker`] a resized picture and its objects.
 
 mod batch;
 mod config;
+mod instances;
 mod labelled;
 mod make;
 mod pair;
@@ -16,6 +18,7 @@ use std::thread::JoinHandle;
 
 pub use batch::{BadPicture, Batch};
 pub use config::LoaderConfig;
+pub use instances::{InstanceMaker, InstanceSample, InstanceScratch};
 pub use labelled::{CropInfo, LabelledMaker, LabelledScratch};
 pub use make::MakeSample;
 pub(crate) use pair::Stage;
@@ -81,6 +84,10 @@ impl<M: MakeSample> Loader<M> {
             config.seed,
         )?
         .with_shards(dataset.shards(), config.shuffle_window);
+        let sampler = match maker.groups() {
+            Some(groups) => sampler.with_groups(groups)?,
+            None => sampler,
+        };
         let steps_per_epoch = sampler.steps_per_epoch();
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -4,11 +4,13 @@ mod jpeg;
 mod orient;
 mod other;
 mod sniff;
+mod tiff;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use orient::left_as_they_lie;
 pub use sniff::Format;
 pub(crate) use sniff::SNIFF_BYTES;
 
@@ -188,7 +190,7 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(PictureError::Empty);
         }
-        let (picture, orientation) = match Format::of(bytes).ok_or(PictureError::UnknownFormat)? {
+        let (picture, orientation) = match Format::of(bytes).ok_or_else(|| unknown(bytes))? {
             Format::Jpeg => {
                 let buffer = std::mem::take(&mut self.picture.rgb);
                 match jpeg::decode(bytes, options, buffer, &mut self.jpeg, pick)? {
@@ -208,6 +210,10 @@ impl Decoder {
         };
         Ok((0, 0))
     }
+}
+
+fn unknown(bytes: &[u8]) -> PictureError {
+    crate::source::unread_format(bytes).map_or(PictureError::UnknownFormat, PictureError::Unread)
 }
 
 /// The box around a whole picture.

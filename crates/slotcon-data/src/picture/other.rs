@@ -13,9 +13,19 @@ pub(super) fn decode(
     format: Format,
     options: &DecodeOptions,
 ) -> Result<(Picture, Orientation), PictureError> {
-    let broken = |e: image::ImageError| PictureError::Decode {
-        format: format.name(),
-        reason: e.to_string(),
+    let broken = |e: image::ImageError| match e {
+        image::ImageError::Unsupported(_) => PictureError::Unsupported {
+            format: format.name(),
+            what: "of a rare kind".into(),
+        },
+        other => PictureError::Decode {
+            format: format.name(),
+            reason: other.to_string(),
+        },
+    };
+    let tagged = match format {
+        Format::Tiff => Some(super::tiff::check(bytes)?),
+        _ => None,
     };
     let known = match format {
         Format::Jpeg => ImageFormat::Jpeg,
@@ -24,6 +34,7 @@ pub(super) fn decode(
         Format::Tiff => ImageFormat::Tiff,
         Format::Bmp => ImageFormat::Bmp,
         Format::Gif => ImageFormat::Gif,
+        Format::Pnm => ImageFormat::Pnm,
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
     let mut limits = image::Limits::no_limits();
@@ -33,10 +44,11 @@ pub(super) fn decode(
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     check_size(u64::from(width), u64::from(height), options)?;
-    let orientation = match decoder.exif_metadata() {
-        Ok(Some(exif)) if options.exif_orientation => orient::of_exif(&exif),
-        _ => Orientation::NoTransforms,
+    let found = match decoder.exif_metadata() {
+        Ok(Some(exif)) => orient::of_exif(&exif),
+        _ => tagged.unwrap_or(Orientation::NoTransforms),
     };
+    let orientation = orient::applied(found, options.exif_orientation);
     let decoded = DynamicImage::from_decoder(decoder).map_err(broken)?;
     Ok((Picture::new(width, height, to_rgb(decoded)), orientation))
 }

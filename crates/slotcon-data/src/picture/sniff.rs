@@ -15,6 +15,8 @@ pub enum Format {
     Bmp,
     /// GIF.
     Gif,
+    /// Portable bitmap, graymap or pixmap (PBM, PGM, PPM).
+    Pnm,
 }
 
 /// Bytes that are enough for [`Format::of`].
@@ -30,6 +32,7 @@ impl Format {
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Self::Tiff,
             [b'B', b'M', _, _, _, _, ..] => Self::Bmp,
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Self::Gif,
+            [b'P', b'1'..=b'6', b' ' | b'\t' | b'\n' | b'\r' | b'#', ..] => Self::Pnm,
             _ => return None,
         })
     }
@@ -43,6 +46,7 @@ impl Format {
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Gif => "GIF",
+            Self::Pnm => "PNM",
         }
     }
 }

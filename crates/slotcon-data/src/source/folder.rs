@@ -1,16 +1,15 @@
 //! Listing the pictures of a folder: sorted, safe against links that go round in circles.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::Read;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::PathList;
+use super::kind::{self, Kind};
+use super::left_out::{LeftOut, Why};
+use super::{PathList, Selection};
 use crate::error::{Error, Result};
-use crate::picture::{Format, SNIFF_BYTES};
 
 /// How far down to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,102 +20,30 @@ pub(super) enum Walk {
     Deep,
 }
 
-/// What a file's name says about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Picture,
-    SomethingElse,
-    /// Only its content can tell.
-    Unknown,
-}
-
-const PICTURES: &[&str] = &[
-    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "bmp", "dib", "gif",
-];
-
-/// What commonly lies beside pictures. Whatever is in neither list is opened to see.
-const OTHERS: &[&str] = &[
-    "txt",
-    "json",
-    "jsonl",
-    "xml",
-    "csv",
-    "tsv",
-    "md",
-    "html",
-    "yaml",
-    "yml",
-    "toml",
-    "pdf",
-    "npy",
-    "npz",
-    "pt",
-    "pth",
-    "pkl",
-    "mat",
-    "h5",
-    "parquet",
-    "arrow",
-    "safetensors",
-    "zip",
-    "tar",
-    "gz",
-    "xz",
-    "7z",
-    "mp4",
-    "avi",
-    "mov",
-    "mkv",
-    "webm",
-    "wav",
-    "mp3",
-    "py",
-    "sh",
-    "log",
-    "lock",
-    "db",
-    "ini",
-    "svg",
-    "aae",
-    "cls",
-];
-
-pub(super) fn kind_of(name: &OsStr) -> Kind {
-    // Names with a leading dot are other programs' business (".DS_Store", "._photo.jpg").
-    if name.as_bytes().first() == Some(&b'.') {
-        return Kind::SomethingElse;
-    }
-    let Some(extension) = Path::new(name).extension() else {
-        return Kind::Unknown;
-    };
-    let extension = extension.to_string_lossy().to_ascii_lowercase();
-    if PICTURES.contains(&extension.as_str()) {
-        Kind::Picture
-    } else if OTHERS.contains(&extension.as_str()) {
-        Kind::SomethingElse
-    } else {
-        Kind::Unknown
-    }
-}
-
-fn holds_a_picture(path: &Path) -> bool {
-    let mut start = [0; SNIFF_BYTES];
-    let read = File::open(path).and_then(|mut file| file.read(&mut start));
-    read.is_ok_and(|n| Format::of(&start[..n]).is_some())
-}
-
 /// The folders directly inside `folder`, sorted by name.
 pub(super) fn subfolders(folder: &Path) -> Result<Vec<PathBuf>> {
-    let (mut folders, _) = read_folder(folder)?;
+    let mut folders = read_folder(folder)?.folders;
+    folders.retain(|name| name.as_bytes().first() != Some(&b'.') && !kind::is_side_product(name));
     folders.sort();
     Ok(folders.into_iter().map(|name| folder.join(name)).collect())
 }
 
-/// Appends the pictures of `root` to `paths`: those of a folder sorted by name, then those of its subfolders.
+/// What is found below a folder.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Pictures: those of a folder sorted by name, then those of its subfolders.
+    pub(super) paths: PathList,
+    /// Tar files, in the same order.
+    pub(super) archives: Vec<PathBuf>,
+    /// What was passed over.
+    pub(super) left_out: LeftOut,
+}
+
+/// Appends what lies below `root`.
 ///
 /// Links to files and folders are followed; a folder that was visited before, by whatever way, is not visited again.
 /// A subfolder that may not be opened ends the listing with an error: to train on a part unknowingly would be worse.
-pub(super) fn list_below(root: &Path, walk: Walk, paths: &mut PathList) -> Result<()> {
+pub(super) fn list_below(root: &Path, walk: Walk, selection: &Selection, found: &mut Found) -> Result<()> {
     let mut visited = HashSet::new();
     let mut waiting = vec![root.to_path_buf()];
     while let Some(folder) = waiting.pop() {
@@ -124,28 +51,86 @@ pub(super) fn list_below(root: &Path, walk: Walk, paths: &mut PathList) -> Resul
         if !visited.insert((meta.dev(), meta.ino())) {
             continue;
         }
-        let (mut folders, mut files) = read_folder(&folder)?;
-        files.retain(|name| match kind_of(name) {
-            Kind::Picture => true,
-            Kind::SomethingElse => false,
-            Kind::Unknown => holds_a_picture(&folder.join(name)),
-        });
+        let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_path_buf();
+        let Entries {
+            mut folders,
+            mut files,
+            dead,
+        } = read_folder(&folder)?;
         files.sort();
-        if !files.is_empty() {
-            let number = paths.push_folder(&folder);
-            files.iter().for_each(|name| paths.push(number, name));
+        for name in dead {
+            if kind::of_name(&name) != Kind::SomethingElse {
+                found.left_out.add(Why::DeadLink, &folder.join(name));
+            }
         }
-        if walk == Walk::Deep {
-            folders.sort();
-            waiting.extend(folders.into_iter().rev().map(|name| folder.join(name)));
+        let mut number = None;
+        for name in &files {
+            let path = folder.join(name);
+            let kind = match kind::of_name(name) {
+                Kind::Unknown => kind::of_file(&path),
+                kind => kind,
+            };
+            match kind {
+                Kind::Picture | Kind::Tar if selection.excludes(&below(&path)) => {
+                    found.left_out.add(Why::Excluded, &path);
+                }
+                Kind::Picture => {
+                    let folder = *number.get_or_insert_with(|| found.paths.push_folder(&folder));
+                    found.paths.push(folder, name);
+                }
+                Kind::Tar => found.archives.push(path),
+                Kind::LeftOut(why) => found.left_out.add(why, &path),
+                Kind::SomethingElse | Kind::Unknown => {}
+            }
+        }
+        if walk == Walk::Flat {
+            continue;
+        }
+        folders.sort();
+        for name in folders.into_iter().rev() {
+            let path = folder.join(&name);
+            if kind::is_side_product(&name) {
+                count_pictures(&path, &mut found.left_out);
+            } else if selection.excludes(&below(&path)) {
+                found.left_out.add(Why::Excluded, &path);
+            } else if name.as_bytes().first() != Some(&b'.') {
+                waiting.push(path);
+            }
         }
     }
     Ok(())
 }
 
-/// Names of the folders and of the files in a folder. Links that lead nowhere, and what is neither, are left out.
-fn read_folder(folder: &Path) -> Result<(Vec<OsString>, Vec<OsString>)> {
-    let (mut folders, mut files) = (Vec::new(), Vec::new());
+/// Notes the pictures below a folder of thumbnails or trash; what cannot be listed there is nobody's loss.
+fn count_pictures(folder: &Path, left_out: &mut LeftOut) {
+    let Ok(Entries { folders, files, .. }) = read_folder(folder) else {
+        return;
+    };
+    for name in files {
+        if kind::of_name(&name) == Kind::Picture {
+            left_out.add(Why::SideProduct, &folder.join(name));
+        }
+    }
+    for name in folders {
+        let path = folder.join(name);
+        // A link could lead round in a circle.
+        if !path.is_symlink() {
+            count_pictures(&path, left_out);
+        }
+    }
+}
+
+/// What lies directly in a folder, by name. What is neither file nor folder is left out.
+#[derive(Default)]
+struct Entries {
+    folders: Vec<OsString>,
+    files: Vec<OsString>,
+    /// Links that lead nowhere.
+    dead: Vec<OsString>,
+}
+
+fn read_folder(folder: &Path) -> Result<Entries> {
+    let mut entries = Entries::default();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let entry = entry.map_err(|e| Error::io(folder, e))?;
         let name = entry.file_name();
@@ -153,17 +138,20 @@ fn read_folder(folder: &Path) -> Result<(Vec<OsString>, Vec<OsString>)> {
         if kind.is_symlink() {
             match std::fs::metadata(entry.path()) {
                 Ok(target) => kind = target.file_type(),
-                Err(_) => continue,
+                Err(_) => {
+                    entries.dead.push(name);
+                    continue;
+                }
             }
         }
-        let hidden = name.as_bytes().first() == Some(&b'.');
-        if kind.is_dir() && !hidden {
-            folders.push(name);
+        if kind.is_dir() {
+            entries.folders.push(name);
         } else if kind.is_file() {
-            files.push(name);
+            entries.files.push(name);
         }
     }
-    Ok((folders, files))
+    entries.dead.sort();
+    Ok(entries)
 }
 
 #[cfg(test)]

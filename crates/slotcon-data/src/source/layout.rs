@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::PathList;
-use super::folder::{Walk, list_below, subfolders};
+use super::Selection;
+use super::folder::{Found, Walk, list_below, subfolders};
 use crate::error::{Error, Result};
 
 /// How the pictures of a data set are arranged.
@@ -36,30 +36,39 @@ impl Layout {
     }
 
     /// Appends the pictures of one root, sorted.
-    pub(super) fn list(self, root: &Path, paths: &mut PathList) -> Result<()> {
+    pub(super) fn list(self, root: &Path, selection: &Selection, found: &mut Found) -> Result<()> {
         match self {
-            Self::Folder => list_below(root, Walk::Deep, paths),
-            Self::Coco => self.list_part(root, "train2017", paths),
+            Self::Folder => list_below(root, Walk::Deep, selection, found),
+            Self::Coco => self.list_part(root, "train2017", selection, found),
             Self::CocoPlus => {
-                self.list_part(root, "train2017", paths)?;
-                self.list_part(root, "unlabeled2017", paths)
+                self.list_part(root, "train2017", selection, found)?;
+                self.list_part(root, "unlabeled2017", selection, found)
             }
             Self::ImageNet => {
                 let train = self.part(root, "train")?;
                 for class in subfolders(&train)? {
-                    list_below(&class, Walk::Flat, paths)?;
+                    list_below(&class, Walk::Flat, selection, found)?;
                 }
                 Ok(())
             }
         }
     }
 
-    fn list_part(self, root: &Path, name: &'static str, paths: &mut PathList) -> Result<()> {
+    fn list_part(
+        self,
+        root: &Path,
+        name: &'static str,
+        selection: &Selection,
+        found: &mut Found,
+    ) -> Result<()> {
         let part = self.part(root, name)?;
-        let before = paths.len();
-        list_below(&part, Walk::Flat, paths)?;
-        if paths.len() == before {
-            return Err(Error::NoPictures { path: part });
+        let before = found.paths.len();
+        list_below(&part, Walk::Flat, selection, found)?;
+        if found.paths.len() == before {
+            return Err(Error::NoPictures {
+                path: part,
+                left_out: found.left_out.lines(),
+            });
         }
         Ok(())
     }

@@ -2,19 +2,28 @@
 
 mod braces;
 mod folder;
+mod inputs;
+mod kind;
 mod layout;
+mod left_out;
 mod list;
 mod paths;
+mod selection;
 mod shard;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub use inputs::{Inputs, labels, result_name};
+pub(crate) use kind::unread_format;
 pub use layout::Layout;
-pub use paths::PathList;
+pub use left_out::{LeftOut, Why};
+pub use paths::{PathList, from_readable, readable};
+pub use selection::Selection;
 
 use crate::error::{Error, PictureError, Result};
 use crate::picture::read_into;
+use folder::Found;
 use shard::Shard;
 
 /// All pictures of a run, numbered from 0.
@@ -24,6 +33,7 @@ pub struct Dataset {
     /// Number of the first picture of each part.
     starts: Vec<usize>,
     len: usize,
+    left_out: LeftOut,
 }
 
 /// Pictures that are kept in one way.
@@ -72,14 +82,16 @@ impl Root {
 }
 
 impl Dataset {
-    /// Lists the pictures of all `roots`, one root after the other. A root is a folder, arranged as `layout` says; a
-    /// text file of paths (`.txt`); a tar file (`.tar`); or many of these by a pattern (`train-{000..127}.tar`).
+    /// Lists the pictures of all `roots`, one root after the other. A root is a folder, arranged as the layout says; a
+    /// text file of paths (`.txt`); a tar file (`.tar`); or many of these by a pattern (`train-{000..127}.tar`). A folder that
+    /// holds tar files and no picture is read as the tar files in it.
     ///
     /// No picture is opened, but for files whose name does not say what they are.
     ///
     /// # Errors
-    /// When a root is missing or of no kind known here, is not laid out as `layout` says, or holds no picture.
-    pub fn open(roots: &[PathBuf], layout: Layout) -> Result<Self> {
+    /// When a root is missing or of no kind known here, is not laid out as the layout says, or holds no picture.
+    pub fn open(roots: &[PathBuf], selection: impl Into<Selection>) -> Result<Self> {
+        let selection = selection.into();
         if roots.is_empty() {
             return Err(Error::NoRoots);
         }
@@ -87,37 +99,74 @@ impl Dataset {
             parts: Vec::new(),
             starts: Vec::new(),
             len: 0,
+            left_out: LeftOut::default(),
         };
         for root in roots {
             let before = data.len;
             match Root::of(root)? {
                 Root::Shards(shards) => {
                     for shard in shards {
-                        data.add(&shard, layout)?;
+                        data.add(&shard, &selection)?;
                     }
                 }
-                _ => data.add(root, layout)?,
+                _ => data.add(root, &selection)?,
             }
             if data.len == before {
-                return Err(Error::NoPictures { path: root.clone() });
+                return Err(Error::NoPictures {
+                    path: root.clone(),
+                    left_out: data.left_out.lines(),
+                });
             }
         }
         Ok(data)
     }
 
-    fn add(&mut self, root: &Path, layout: Layout) -> Result<()> {
-        let part = match Root::of(root)? {
+    fn add(&mut self, root: &Path, selection: &Selection) -> Result<()> {
+        match Root::of(root)? {
             Root::Folder => {
-                let mut paths = PathList::default();
-                layout.list(root, &mut paths)?;
-                Part::Files(paths)
+                let mut found = Found {
+                    left_out: std::mem::take(&mut self.left_out),
+                    ..Found::default()
+                };
+                let listed = selection.layout.list(root, selection, &mut found);
+                self.left_out = found.left_out;
+                listed?;
+                self.add_found(found.paths, &found.archives, selection)?;
             }
-            Root::List => Part::Files(list::read(root)?),
-            Root::Shard => Part::Shard(Shard::open(root)?),
+            Root::List => self.push(Part::Files(list::read(root)?)),
+            Root::Shard => {
+                let shard = Shard::open(root, selection, &mut self.left_out)?;
+                self.push(Part::Shard(shard));
+            }
             Root::Shards(_) => return Err(Error::Missing { path: root.into() }),
-        };
-        self.push(part);
+        }
         Ok(())
+    }
+
+    /// Pictures of a folder, or the tar files in it where there is no picture.
+    fn add_found(&mut self, paths: PathList, archives: &[PathBuf], selection: &Selection) -> Result<()> {
+        if !paths.is_empty() {
+            archives
+                .iter()
+                .for_each(|path| self.left_out.add(Why::Archive, path));
+            self.push(Part::Files(paths));
+            return Ok(());
+        }
+        for path in archives {
+            match shard::packed(path)? {
+                Some(kind) => self.left_out.add(Why::Packed(kind), path),
+                None => {
+                    let shard = Shard::open(path, selection, &mut self.left_out)?;
+                    self.push(Part::Shard(shard));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What lies beside the pictures and was not taken.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     fn push(&mut self, part: Part) {
@@ -136,6 +185,7 @@ impl Dataset {
             parts: Vec::new(),
             starts: Vec::new(),
             len: 0,
+            left_out: LeftOut::default(),
         };
         data.push(Part::Files(paths));
         data

@@ -73,9 +73,61 @@ impl PathList {
     }
 }
 
+/// A path as text from which it can be found again: as it is where it is UTF-8; any other byte as `\\xFF`.
+pub fn readable(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
+    }
+    text
+}
+
+/// The path that [`readable`] made `text` of.
+pub fn from_readable(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\\x") {
+        bytes.extend(&rest.as_bytes()[..at]);
+        let byte = rest
+            .get(at + 2..at + 4)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        // Only bytes that are no text were written so.
+        match byte.filter(|byte| !byte.is_ascii()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &rest[at + 4..];
+            }
+            None => {
+                bytes.extend(b"\\x");
+                rest = &rest[at + 2..];
+            }
+        }
+    }
+    bytes.extend(rest.as_bytes());
+    PathBuf::from(OsStr::from_bytes(&bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_that_are_no_text_stay_distinct() {
+        let of = |bytes: &[u8]| readable(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!(of("größe/1.jpg".as_bytes()), "größe/1.jpg");
+        assert_eq!(of(b"gr\xf6\xdfe/1.jpg"), "gr\\xF6\\xDFe/1.jpg");
+        assert_ne!(of(b"\xf6.jpg"), of(b"\xf7.jpg"));
+        for bytes in [
+            b"gr\xf6\xdfe/1.jpg".as_slice(),
+            b"plain.jpg",
+            b"a\\x41",
+            b"\\x",
+            "größe".as_bytes(),
+        ] {
+            assert_eq!(from_readable(&of(bytes)).as_os_str().as_bytes(), bytes);
+        }
+    }
 
     #[test]
     fn a_million_paths_take_little() {

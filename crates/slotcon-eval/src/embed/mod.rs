@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use slotcon::method::Mode;
+use slotcon_data::source::readable;
 use slotcon_weights::Dtype;
 use slotcon_weights::atomic_file::WriteError;
 use slotcon_weights::dtype::tensor_bytes;
@@ -191,7 +192,7 @@ pub fn write(
         let names: Vec<Name> = waiting
             .iter()
             .map(|seen| Name {
-                name: pictures.name(seen.index),
+                name: readable(&pictures.name(seen.index)),
                 width: seen.original.0,
                 height: seen.original.1,
             })

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use slotcon_data::loader::Reader;
 use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
 use slotcon_data::resize::{resize_short_side, resize_short_side_center_crop};
+use slotcon_data::source::{LeftOut, labels};
 use slotcon_data::{Dataset, Layout, Picture, PictureError};
 
 pub use progress::{BadPicture, BadPictures, ProgressSink, Silent};
@@ -58,7 +59,8 @@ const CHUNK: usize = 16;
 #[derive(Debug)]
 pub struct Pictures {
     data: Arc<Dataset>,
-    roots: Vec<PathBuf>,
+    /// The folders, and what stands in front of the names of their pictures.
+    roots: Vec<(PathBuf, PathBuf)>,
     /// Numbers in the data set of those that are looked at.
     chosen: Vec<usize>,
     input: InputConfig,
@@ -84,7 +86,7 @@ impl Pictures {
             .collect();
         Ok(Self {
             data,
-            roots: roots.to_vec(),
+            roots: roots.iter().cloned().zip(labels(roots)).collect(),
             chosen,
             input,
             readers: Mutex::default(),
@@ -106,11 +108,21 @@ impl Pictures {
         self.input
     }
 
-    /// The path of picture `index` below its folder; the whole path where it is in none.
-    pub fn name(&self, index: usize) -> String {
+    /// The path of picture `index` below its folder, with the folder's name in front where there are several; the whole path
+    /// where it is in none.
+    pub fn name(&self, index: usize) -> PathBuf {
         let path = self.data.path(index);
-        let below = self.roots.iter().find_map(|root| path.strip_prefix(root).ok());
-        below.unwrap_or(&path).to_string_lossy().into_owned()
+        let inside = self.roots.iter().filter(|(root, _)| path.starts_with(root));
+        let root = inside.max_by_key(|(root, _)| root.components().count());
+        match root {
+            Some((root, label)) => label.join(path.strip_prefix(root).unwrap_or(&path)),
+            None => path,
+        }
+    }
+
+    /// What lies beside the pictures and was not taken.
+    pub fn left_out(&self) -> &LeftOut {
+        self.data.left_out()
     }
 
     /// Reads, decodes and resizes picture `index`.
@@ -200,7 +212,7 @@ mod tests {
         assert_eq!(open(Some(4)).chosen(), [0, 2, 5, 7]);
         assert_eq!(open(Some(99)).chosen().len(), 10);
         assert_eq!(open(None).chosen(), (0..10).collect::<Vec<_>>());
-        assert_eq!(open(None).name(3), "000003.png");
+        assert_eq!(open(None).name(3), Path::new("000003.png"));
     }
 
     #[test]

@@ -70,11 +70,18 @@ pub fn write_overlay(
     ids: &[u16],
     palette: Palette,
 ) -> Result<(), WriteError> {
-    let drawn = overlay(picture, ids, palette);
+    write_picture(path, &overlay(picture, ids, palette))
+}
+
+/// Writes a picture as a PNG.
+///
+/// # Errors
+/// What the file system says; nothing half-written stays.
+pub fn write_picture(path: &Path, picture: &Picture) -> Result<(), WriteError> {
     write_png(path, |out| {
-        let mut encoder = png::Encoder::new(out, drawn.width(), drawn.height());
+        let mut encoder = png::Encoder::new(out, picture.width(), picture.height());
         encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header()?.write_image_data(drawn.rgb())
+        encoder.write_header()?.write_image_data(picture.rgb())
     })
 }
 

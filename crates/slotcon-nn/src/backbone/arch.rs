@@ -172,6 +172,9 @@ impl Arch {
 pub struct OutputStride(i64);
 
 impl OutputStride {
+    /// 32: nothing is dilated.
+    pub const FULL: Self = Self(32);
+
     /// 8, 16 or 32; others are `None`.
     pub fn new(pixels: i64) -> Option<Self> {
         matches!(pixels, 8 | 16 | 32).then_some(Self(pixels))

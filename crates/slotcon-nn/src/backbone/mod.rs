@@ -1,6 +1,7 @@
 //! Backbones: networks from pictures to feature maps.
 
 mod arch;
+mod naming;
 mod resnet;
 
 use std::fmt::Debug;
@@ -11,6 +12,7 @@ use tch::Tensor;
 use crate::layers::BatchNormMode;
 
 pub use arch::{Arch, Block, OutputStride, ResNetSpec};
+pub use naming::Naming;
 pub use resnet::{ResNet, ResNetConfig};
 
 /// A network from pictures to feature maps of four stages.

@@ -5,7 +5,8 @@ use slotcon_torch::Error;
 use tch::Tensor;
 
 use super::Backbone;
-use super::arch::{Arch, Block, OutputStride, ResNetSpec};
+use super::arch::{Arch, Block, OutputStride};
+use super::naming::Naming;
 use crate::layers::{BatchNorm, BatchNormMode, Conv2d, ConvConfig};
 use crate::store::Path;
 
@@ -22,6 +23,11 @@ pub struct ResNetConfig {
     pub contract_dilation: bool,
     /// Whether the second convolution of a [`Block::Basic`] is dilated as well as the first.
     pub dilate_second: bool,
+    /// Whether a [`Block::Bottleneck`] strides in its first convolution, not in its 3x3 (detectron2's `STRIDE_IN_1X1`, for
+    /// weights of MSRA and Caffe2).
+    pub stride_first: bool,
+    /// Whose names the tensors bear.
+    pub naming: Naming,
 }
 
 impl ResNetConfig {
@@ -35,6 +41,16 @@ impl ResNetConfig {
             dilations: stages.map(|(_, dilation)| dilation),
             contract_dilation: false,
             dilate_second: true,
+            stride_first: false,
+            naming: Naming::Torchvision,
+        }
+    }
+
+    /// As detectron2 builds it for a feature pyramid, strides 4, 8, 16 and 32, under its names.
+    pub fn detectron2(arch: Arch) -> Self {
+        Self {
+            naming: Naming::Detectron2,
+            ..Self::with_output_stride(arch, OutputStride::FULL)
         }
     }
 
@@ -47,6 +63,8 @@ impl ResNetConfig {
             dilations,
             contract_dilation: true,
             dilate_second: false,
+            stride_first: false,
+            naming: Naming::Torchvision,
         }
     }
 
@@ -69,7 +87,8 @@ struct Stem {
 }
 
 impl Stem {
-    fn new(path: &Path, spec: &ResNetSpec) -> Self {
+    fn new(path: &Path, config: &ResNetConfig) -> Self {
+        let (spec, naming) = (config.arch.spec(), config.naming);
         if !spec.deep {
             let config = ConvConfig {
                 kernel: 7,
@@ -77,19 +96,19 @@ impl Stem {
             };
             return Self {
                 before: Vec::new(),
-                last: Conv2d::new(path, 3, 64 * spec.width, config),
+                last: Conv2d::new(&naming.stem(path), 3, 64 * spec.width, config),
             };
         }
         let conv_bn = |(i, input, stride)| {
-            let path = path.sub(i);
+            let [conv, norm] = naming.deep_stem(path, i);
             (
-                Conv2d::new(&path.sub(0), input, 32, ConvConfig::three(stride, 1)),
-                BatchNorm::new(&path.sub(1), 32),
+                Conv2d::new(&conv, input, 32, ConvConfig::three(stride, 1)),
+                BatchNorm::new(&norm, 32),
             )
         };
         Self {
             before: [(0, 3, 2), (1, 32, 1)].map(conv_bn).into(),
-            last: Conv2d::new(&path.sub(2), 32, 64, ConvConfig::three(1, 1)),
+            last: Conv2d::new(&naming.deep_stem_last(path), 32, 64, ConvConfig::three(1, 1)),
         }
     }
 
@@ -111,20 +130,22 @@ struct Downsample {
 }
 
 impl Downsample {
-    fn new(path: &Path, input: i64, output: i64, stride: i64, average_pool: bool) -> Self {
-        let (pool, first, stride) = if average_pool {
-            (Some(stride), 1, 1)
+    fn new(path: &Path, block: &ResidualConfig, output: i64) -> Self {
+        let average_pool = block.resnet.arch.spec().pooled_shortcut;
+        let (pool, stride) = if average_pool {
+            (Some(block.stride), 1)
         } else {
-            (None, 0, stride)
+            (None, block.stride)
         };
         let config = ConvConfig {
             stride,
             ..ConvConfig::default()
         };
+        let [conv, norm] = block.resnet.naming.shortcut(path, average_pool);
         Self {
             pool,
-            conv: Conv2d::new(&path.sub(first), input, output, config),
-            norm: BatchNorm::new(&path.sub(first + 1), output),
+            conv: Conv2d::new(&conv, block.input, output, config),
+            norm: BatchNorm::new(&norm, output),
         }
     }
 
@@ -184,40 +205,45 @@ impl Residual {
             }
             Block::Bottleneck => {
                 let width = planes * spec.group_width / 64 * spec.groups;
+                let (first, second) = if resnet.stride_first {
+                    (stride, 1)
+                } else {
+                    (1, stride)
+                };
                 let middle = ConvConfig {
                     groups: spec.groups,
-                    ..ConvConfig::three(stride, dilation)
+                    ..ConvConfig::three(second, dilation)
+                };
+                let first = ConvConfig {
+                    stride: first,
+                    ..ConvConfig::default()
                 };
                 vec![
-                    (input, width, ConvConfig::default()),
+                    (input, width, first),
                     (width, width, middle),
                     (width, output, ConvConfig::default()),
                 ]
             }
         };
+        let naming = resnet.naming;
+        let shortcut = || {
+            let changes = stride != 1 || input != output;
+            changes.then(|| Downsample::new(path, config, output))
+        };
+        let before = naming.shortcut_first().then(shortcut);
         let last = plan.len();
         let layers = plan
             .into_iter()
             .enumerate()
             .map(|(i, (input, output, config))| {
-                let conv = Conv2d::new(&path.sub(format!("conv{}", i + 1)), input, output, config);
+                let [conv, norm] = naming.layer(path, i);
+                let conv = Conv2d::new(&conv, input, output, config);
                 // A zero last weight makes every block the identity at the start.
                 let weight = if i + 1 == last { 0.0 } else { 1.0 };
-                (
-                    conv,
-                    BatchNorm::with_weight(&path.sub(format!("bn{}", i + 1)), output, weight),
-                )
+                (conv, BatchNorm::with_weight(&norm, output, weight))
             })
             .collect();
-        let downsample = (stride != 1 || input != output).then(|| {
-            Downsample::new(
-                &path.sub("downsample"),
-                input,
-                output,
-                stride,
-                spec.pooled_shortcut,
-            )
-        });
+        let downsample = before.unwrap_or_else(shortcut);
         Self { layers, downsample }
     }
 
@@ -247,15 +273,16 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// Builds it below `path` with the official names and initialisation.
+    /// Builds it below `path` with the names that `config` says and the official initialisation.
     pub fn new(path: &Path, config: ResNetConfig) -> Self {
         let spec = config.arch.spec();
         let base = 64 * spec.width;
-        let stem = Stem::new(&path.sub("conv1"), spec);
-        let norm = BatchNorm::new(&path.sub("bn1"), base);
+        let naming = config.naming;
+        let stem = Stem::new(path, &config);
+        let norm = BatchNorm::new(&naming.stem_norm(path, spec.deep), base);
         let mut input = base;
         let stages = [0, 1, 2, 3].map(|stage| {
-            let path = path.sub(format!("layer{}", stage + 1));
+            let path = naming.stage(path, stage);
             let blocks = (0..spec.blocks[stage]).map(|block| {
                 let (stride, dilation) = config.geometry(stage, block);
                 let residual = ResidualConfig {

@@ -1,17 +1,22 @@
 //! Batch normalisation.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use slotcon_torch::Error;
 use slotcon_torch::distributed::{Ranks, Traffic};
 use tch::{Kind, Tensor};
 
 use crate::init::Init;
-use crate::store::Path;
+use crate::store::{Norm, Path};
 
 /// Whose statistics batch normalisation uses, and what learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BatchNormMode {
     /// The batch's own, over all ranks; they also move the running ones.
     Train,
+    /// The batch's own, over all ranks; the running ones become them: how [`crate::Store::norms`] are measured over many batches.
+    Measure,
     /// The running ones, which stay as they are.
     #[default]
     Eval,
@@ -28,6 +33,7 @@ pub struct BatchNorm {
     running_mean: Tensor,
     running_var: Tensor,
     num_batches_tracked: Tensor,
+    values: Rc<Cell<i64>>,
 }
 
 impl BatchNorm {
@@ -42,14 +48,21 @@ impl BatchNorm {
     /// As [`BatchNorm::new`] with another initial weight (zero for the last one of a residual block).
     pub fn with_weight(path: &Path, channels: i64, weight: f64) -> Self {
         let shape = [channels];
-        Self {
+        let norm = Self {
             ranks: path.ranks(),
             weight: path.parameter("weight", &shape, Init::Constant(weight)),
             bias: path.parameter("bias", &shape, Init::Constant(0.0)),
             running_mean: path.buffer("running_mean", &shape, 0.0),
             running_var: path.buffer("running_var", &shape, 1.0),
             num_batches_tracked: path.counter("num_batches_tracked"),
-        }
+            values: Rc::default(),
+        };
+        path.norm(Norm {
+            mean: norm.running_mean.shallow_clone(),
+            var: norm.running_var.shallow_clone(),
+            values: Rc::clone(&norm.values),
+        });
+        norm
     }
 
     /// `[B, C, h, w]` or `[N, C]`, normalised per channel by the statistics that `mode` says.
@@ -59,12 +72,19 @@ impl BatchNorm {
     pub fn forward(&self, x: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
         let scale = [&self.weight, &self.bias];
         let running = [&self.running_mean, &self.running_var];
-        let train = mode == BatchNormMode::Train;
-        if train {
+        let momentum = match mode {
+            BatchNormMode::Measure => 1.0,
+            _ => Self::MOMENTUM,
+        };
+        let train = matches!(mode, BatchNormMode::Train | BatchNormMode::Measure);
+        if mode == BatchNormMode::Train {
             let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
-            let over_ranks = self
-                .ranks
-                .batch_norm(x, scale, running, Self::MOMENTUM, Self::EPS);
+        } else if mode == BatchNormMode::Measure {
+            self.values
+                .set(x.numel() as i64 / x.size().get(1).copied().unwrap_or(1).max(1));
+        }
+        if train {
+            let over_ranks = self.ranks.batch_norm(x, scale, running, momentum, Self::EPS);
             if let Some(y) = over_ranks {
                 return y;
             }
@@ -81,7 +101,7 @@ impl BatchNorm {
             Some(mean),
             Some(var),
             train,
-            Self::MOMENTUM,
+            momentum,
             Self::EPS,
             true,
         )?)

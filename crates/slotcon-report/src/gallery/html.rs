@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use slotcon_data::resize::resize_short_side;
+use slotcon_data::source::readable;
 
 use slotcon_eval::pictures::InputPicture;
 use slotcon_eval::segment::GroupedPicture;
@@ -134,7 +135,7 @@ fn draw(
     };
     let features: Vec<u8> = features.into_iter().map(|b| b as u8).collect();
     Ok(Shown {
-        name: pictures.name(seen.index),
+        name: readable(&pictures.name(seen.index)),
         size,
         original: seen.original,
         grid: grouped.grid,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use slotcon::health_limits::{AGREEMENT, BALANCE, UNCERTAINTY, group_loss_without_agreement, in_use};
 use slotcon::method::Branch;
 use slotcon::recipe::Recipe;
+use slotcon_data::source::from_readable;
 use slotcon_eval::Segmenter;
 use slotcon_train::{RunDirectory, TaskRecipe};
 use tch::Device;
@@ -61,10 +62,11 @@ impl Pretraining {
 
 /// Segments and prototypes, or why there are none.
 fn look(run: &Run, recipe: &Recipe, options: &Options) -> Result<Samples, String> {
-    let data = options
-        .data
-        .clone()
-        .or_else(|| run.sessions().last().map(|s| s.data.clone()));
+    let data = options.data.clone().or_else(|| {
+        run.sessions()
+            .last()
+            .map(|s| s.data.iter().map(|text| from_readable(text)).collect())
+    });
     let data = data.ok_or(
         "the run does not say where its pictures are; name them with `slotcon report RUN --data DIR`.",
     )?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use slotcon_data::Layout;
 use slotcon_data::resize::resize_short_side;
+use slotcon_data::source::readable;
 
 use slotcon_data::labelled::{Palette, colour};
 use slotcon_eval::pictures::Silent;
@@ -70,7 +71,7 @@ fn segments(segmenter: &Segmenter, pictures: &Pictures) -> Result<String, Error>
     pictures.each(&some, &mut Silent, |seen| {
         let small = resize_short_side(&seen.picture, LARGE);
         let ids = GroupedPicture::of(segmenter, &seen.picture)?.labels(small.width(), small.height())?;
-        let name = pictures.name(seen.index);
+        let name = readable(&pictures.name(seen.index));
         let mut present = ids.clone();
         present.sort_unstable();
         present.dedup();
@@ -99,7 +100,7 @@ fn prototypes(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> Re
             if let Some(rank) = ranking.best(k).iter().position(|hit| hit.picture == seen.index) {
                 // K is at most 65535.
                 let drawn = spotlight(&small, &ids, k as u16);
-                let alt = format!("Prototype {k} in {}", pictures.name(seen.index));
+                let alt = format!("Prototype {k} in {}", readable(&pictures.name(seen.index)));
                 tiles.push((rank, image(&drawn, &alt)?));
             }
         }

@@ -277,8 +277,13 @@ fn environment(run: &Run) -> String {
             format!("{}, {}", session.threads, session.cores),
         );
         row("System", session.system.clone());
-        let data: Vec<String> = session.data.iter().map(|d| d.display().to_string()).collect();
-        row("Pictures", format!("{} in {}", session.pictures, data.join(", ")));
+        row(
+            "Pictures",
+            format!("{} in {}", session.pictures, session.data.join(", ")),
+        );
+        for line in &session.left_out {
+            row("Beside them", line.clone());
+        }
     }
     for resumed in run.sessions.iter().filter(|s| s.from_step > 0).rev().take(10) {
         row(

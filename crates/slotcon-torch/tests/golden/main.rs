@@ -82,6 +82,7 @@ fn roi_align(file: &SafeTensors, backend: Backend) -> Result<(), Failed> {
     )
 }
 
+#[allow(clippy::print_stdout, reason = "a test may say what it saw")]
 fn near(what: &str, got: &Tensor, expected: &Tensor) -> Result<(), Failed> {
     let difference = (got - expected).abs().max().double_value(&[]);
     println!("{what}: largest difference {difference:.1e}");

@@ -16,6 +16,16 @@ pub enum CheckpointError {
         /// What is missing or odd.
         reason: String,
     },
+    /// What `torch.save` wrote.
+    #[error(
+        "{0}: is a file of torch.save, not a checkpoint of slotcon. `slotcon import --from {0} --out F.safetensors` makes one of \
+         an official SlotCon checkpoint; a backbone alone goes to `slotcon pretrain --init-backbone`",
+        path.display()
+    )]
+    TorchSave {
+        /// The file.
+        path: PathBuf,
+    },
     /// Written by a later program.
     #[error(
         "{}: checkpoint format {found} is newer than the {supported} that this program reads; use a newer slotcon",

@@ -1,11 +1,12 @@
 //! Reading a checkpoint: what it says of itself, then its weights and momentum.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
 use slotcon_nn::Store;
-use slotcon_weights::WeightsError;
 use slotcon_weights::safetensors::{TensorFile, tensor};
+use slotcon_weights::{WeightsError, require_finite};
 
 use super::migrate::migrate;
 use super::{CheckpointError, FORMAT_VERSION, HEADER, Header, MOMENTUM, NETWORK, Progress};
@@ -68,7 +69,7 @@ impl About {
     /// # Errors
     /// As [`Checkpoint::open`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        Self::of(&TensorFile::open(path)?)
+        Self::of(&open(path)?)
     }
 
     fn of(file: &TensorFile) -> Result<Self, CheckpointError> {
@@ -101,6 +102,18 @@ impl About {
     }
 }
 
+fn open(path: &Path) -> Result<TensorFile, CheckpointError> {
+    TensorFile::open(path).map_err(|error| {
+        let mut start = [0; 2];
+        let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+        match read {
+            // A zip archive; a pickle.
+            Ok(()) if start == *b"PK" || start[0] == 0x80 => CheckpointError::TorchSave { path: path.into() },
+            _ => error.into(),
+        }
+    })
+}
+
 /// A checkpoint in memory, of the task with recipes of the type `R`.
 #[derive(Debug)]
 pub struct Checkpoint<R> {
@@ -120,7 +133,7 @@ impl<R: TaskRecipe> Checkpoint<R> {
     /// A file that is missing, broken, not a slotcon checkpoint, of another task or of a newer format; older formats are
     /// brought up to date.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let file = TensorFile::open(path)?;
+        let file = open(path)?;
         let about = About::of(&file)?;
         let recipe = about.recipe_of(path)?;
         Ok(Self {
@@ -142,6 +155,13 @@ impl<R: TaskRecipe> Checkpoint<R> {
     /// Names and shapes that do not fit.
     pub fn load_network(&self, network: &Store) -> Result<(), CheckpointError> {
         let file = self.file.tensors()?;
+        for name in file.names() {
+            if let Some(ours) = name.strip_prefix(NETWORK)
+                && let Some(tensor) = tensor(&file, name)
+            {
+                require_finite(self.path(), ours, &tensor)?;
+            }
+        }
         network
             .load(|name| tensor(&file, &format!("{NETWORK}{name}")))
             .map_err(|e| self.mismatch(e.to_string()))

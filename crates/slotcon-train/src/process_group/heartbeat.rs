@@ -399,7 +399,13 @@ impl Shared {
         if let Some(act) = state.on_failure.take() {
             act(&cause);
         }
-        eprintln!("[rank {}] error: {cause}", self.launch.rank);
+        #[allow(
+            clippy::print_stderr,
+            reason = "the process ends here, and nobody else can say why"
+        )]
+        {
+            eprintln!("[rank {}] error: {cause}", self.launch.rank);
+        }
         self.let_others_read();
         slotcon_torch::end_process(1);
     }

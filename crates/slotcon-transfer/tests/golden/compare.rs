@@ -42,9 +42,31 @@ pub fn recorded(file: &SafeTensors, name: &str) -> Option<Tensor> {
     let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
     let flat = match view.dtype() {
         safetensors::Dtype::U8 => Tensor::from_slice(view.data()),
+        safetensors::Dtype::I8 | safetensors::Dtype::I32 | safetensors::Dtype::I64 => {
+            Tensor::from_slice(&whole_numbers(view.dtype(), view.data())?)
+        }
         _ => Tensor::from_slice(&values(file, name)?),
     };
     Some(flat.reshape(shape))
+}
+
+/// Whole numbers of any width.
+fn whole_numbers(kind: safetensors::Dtype, bytes: &[u8]) -> Option<Vec<i64>> {
+    use safetensors::Dtype;
+    Some(match kind {
+        Dtype::I8 => bytes.iter().map(|&byte| i64::from(byte as i8)).collect(),
+        Dtype::I32 => {
+            let words = bytes.as_chunks::<4>().0.iter();
+            words.map(|&word| i32::from_le_bytes(word).into()).collect()
+        }
+        Dtype::I64 => bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|&word| i64::from_le_bytes(word))
+            .collect(),
+        _ => return None,
+    })
 }
 
 /// The first eight values in PyTorch's order.
@@ -58,6 +80,7 @@ pub struct Comparison<'a> {
     file: SafeTensors<'a>,
     wrong: Vec<String>,
     worst: f64,
+    worst_name: String,
     compared: usize,
 }
 
@@ -67,6 +90,7 @@ impl<'a> Comparison<'a> {
             file,
             wrong: Vec::new(),
             worst: 0.0,
+            worst_name: String::new(),
             compared: 0,
         }
     }
@@ -86,6 +110,30 @@ impl<'a> Comparison<'a> {
         self.check(&format!("{prefix}_head.{name}"), &head(&got), tolerance);
     }
 
+    /// Values that must be those recorded under `name`, all of them.
+    pub fn check_equal(&mut self, name: &str, got: &Tensor) {
+        let Some(expected) = recorded(&self.file, name) else {
+            return self.wrong.push(format!("{name}: not recorded"));
+        };
+        let (got_size, size) = (got.size(), expected.size());
+        if got.numel() != expected.numel() {
+            return self
+                .wrong
+                .push(format!("{name}: shape {got_size:?}, recorded {size:?}"));
+        }
+        self.compared += 1;
+        let got = got.to_kind(Kind::Double).reshape([-1]);
+        let different = got.ne_tensor(&expected.to_kind(Kind::Double).reshape([-1]));
+        let count = different.sum(Kind::Int64).int64_value(&[]);
+        if count > 0 {
+            let first = different.nonzero().int64_value(&[0, 0]);
+            self.wrong.push(format!(
+                "{name}: {count} of {} values differ, the first is number {first}",
+                got.numel()
+            ));
+        }
+    }
+
     /// The same against values at hand.
     pub fn check_against(&mut self, name: &str, got: &Tensor, expected: &Tensor, tolerance: f64) {
         let got = got.detach().to_kind(Kind::Double);
@@ -96,9 +144,15 @@ impl<'a> Comparison<'a> {
             return;
         }
         let expected = expected.to_kind(Kind::Double).view_as(&got);
+        if expected.numel() == 0 {
+            self.compared += 1;
+            return;
+        }
         let largest = expected.abs().max().double_value(&[]).max(1e-9);
         let error = (got - expected).abs().max().double_value(&[]) / largest;
-        self.worst = self.worst.max(error);
+        if error > self.worst {
+            (self.worst, self.worst_name) = (error, name.to_owned());
+        }
         self.compared += 1;
         if error.is_nan() || error > tolerance {
             self.wrong
@@ -119,8 +173,8 @@ impl<'a> Comparison<'a> {
     /// Fails with the first differences, if there are any.
     pub fn finish(mut self, name: &str) -> Result<(), Failed> {
         println!(
-            "{name}: {} tensors, largest difference {:.1e} of a tensor's largest value",
-            self.compared, self.worst
+            "{name}: {} tensors, largest difference {:.1e} of a tensor's largest value {}",
+            self.compared, self.worst, self.worst_name
         );
         if self.compared == 0 {
             return Err("nothing was compared".into());

@@ -1,9 +1,16 @@
 //! Golden values of the engines of transfer, from `fixtures/transfer` and the folders that `SLOTCON_FIXTURES` adds.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod compare;
+mod detection_ops;
 mod fcn;
+mod maskrcnn;
 #[path = "../../../slotcon/tests/golden/ranks.rs"]
 mod ranks;
 
@@ -21,6 +28,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ending: ".json",
         beside: &[],
     };
-    let trials = slotcon_golden::trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
+    let mut trials = slotcon_golden::trials(kind("fcn_"), |case| Ok(fcn::trials(case)))?;
+    trials.extend(slotcon_golden::trials(kind("maskrcnn_"), |case| {
+        Ok(maskrcnn::trials(case))
+    })?);
+    trials.extend(slotcon_golden::trials(kind("ops"), |case| {
+        Ok(detection_ops::trials(case))
+    })?);
     Ok(libtest_mimic::run(&args, trials).exit_code())
 }

@@ -30,15 +30,120 @@ pub(crate) enum Global {
     NumpyScalar,
     /// `numpy.dtype`
     DType,
-    /// A class of MMEngine or MMCV, the training log of a checkpoint above all: what is made of it is passed over.
-    PassedOver,
+    /// A class of configurations, paths and the like, whose objects lie beside weights and are not needed.
+    Passive,
     /// `getattr`, which here takes nothing but parts of what is passed over.
     GetAttr,
+}
+
+/// Packages whose classes hold settings, paths, times or states of trainers. Nothing of them is ever called.
+const PASSIVE: &[&str] = &[
+    "__main__",
+    "addict",
+    "attr",
+    "box",
+    "copyreg",
+    "copy_reg",
+    "datetime",
+    "decimal",
+    "detectron2",
+    "easydict",
+    "enum",
+    "fractions",
+    "fvcore",
+    "hydra",
+    "iopath",
+    "lightning",
+    "lightning_fabric",
+    "ml_collections",
+    "mmcls",
+    "mmcv",
+    "mmdet",
+    "mmengine",
+    "mmpretrain",
+    "mmseg",
+    "munch",
+    "omegaconf",
+    "pathlib",
+    "pytorch_lightning",
+    "solo",
+    "timm",
+    "transformers",
+    "typing",
+    "uuid",
+    "yacs",
+];
+
+/// Classes of other modules that hold data alone.
+const PASSIVE_CLASSES: &[(&str, &[&str])] = &[
+    ("builtins", TYPES),
+    ("__builtin__", TYPES),
+    ("collections", &["defaultdict", "Counter", "deque", "ChainMap"]),
+    (
+        "numpy.random._pickle",
+        &["__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor"],
+    ),
+    (
+        "torch",
+        &[
+            "float16",
+            "float32",
+            "float64",
+            "bfloat16",
+            "half",
+            "float",
+            "double",
+            "uint8",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "bool",
+            "strided",
+            "channels_last",
+            "contiguous_format",
+            "preserve_format",
+            "Generator",
+        ],
+    ),
+];
+
+/// Python's own types.
+const TYPES: &[&str] = &[
+    "set",
+    "frozenset",
+    "list",
+    "dict",
+    "tuple",
+    "int",
+    "float",
+    "str",
+    "bool",
+    "complex",
+    "bytes",
+    "bytearray",
+    "slice",
+    "range",
+    "object",
+    "long",
+    "unicode",
+];
+
+/// Whether the objects of `module.name` are data that nobody needs.
+fn is_passive(module: &str, name: &str) -> bool {
+    let package = module.split('.').next().unwrap_or_default();
+    PASSIVE.contains(&package)
+        || PASSIVE_CLASSES
+            .iter()
+            .any(|(known, names)| *known == module && names.contains(&name))
 }
 
 impl Global {
     /// By its name in Python.
     pub(super) fn find(module: &str, name: &str) -> Result<Self, Problem> {
+        if is_passive(module, name) {
+            return Ok(Global::Passive);
+        }
         Ok(match (module, name) {
             ("collections", "OrderedDict") => Global::OrderedDict,
             ("argparse", "Namespace") => Global::Namespace,
@@ -56,9 +161,6 @@ impl Global {
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Global::Reconstruct,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Global::NumpyScalar,
             ("builtins" | "__builtin__", "getattr") => Global::GetAttr,
-            (module, _) if matches!(module.split('.').next(), Some("mmengine" | "mmcv")) => {
-                Global::PassedOver
-            }
             _ => return Err(Problem::Refused(format!("{module}.{name}"))),
         })
     }
@@ -78,6 +180,7 @@ pub(super) fn call(
         ))
     };
     match (global, arguments) {
+        (Global::Passive, _) => Ok(Node::Passive),
         (Global::OrderedDict, []) => Ok(Node::Dict(Vec::new())),
         (Global::OrderedDict, [pairs]) => {
             let pairs = pickle.elements(*pairs).ok_or_else(wrong)?;
@@ -127,9 +230,8 @@ pub(super) fn call(
             }
             _ => Err(wrong()),
         },
-        (Global::PassedOver, _) => Ok(Node::PassedOver),
         (Global::GetAttr, [of, _name]) => match pickle.get(*of) {
-            Node::PassedOver | Node::Global(Global::PassedOver) => Ok(Node::PassedOver),
+            Node::Passive | Node::Global(Global::Passive) => Ok(Node::Passive),
             _ => Err(Problem::Refused("builtins.getattr".into())),
         },
         _ => Err(wrong()),
@@ -141,7 +243,7 @@ pub(super) fn build(pickle: &mut Pickle, buffer: &[u8], target: Id, state: Id) -
     let odd = |what: &str| Problem::Broken(format!("{what} has an odd state"));
     match pickle.get(target) {
         // What an OrderedDict carries besides its items is torch's `_metadata`: versions of modules.
-        Node::Dict(_) | Node::PassedOver => Ok(()),
+        Node::Dict(_) | Node::Passive => Ok(()),
         Node::Namespace(_) => {
             let items = pickle
                 .items(state)

@@ -112,8 +112,8 @@ pub(crate) enum Node {
     DType(Option<Dtype>),
     /// A numpy array; `None` until its state comes.
     Array(Option<ArrayRef>),
-    /// An object that weights do not need and whose state is not kept.
-    PassedOver,
+    /// An object of a class that no weights need, such as a configuration; what it holds is passed over.
+    Passive,
 }
 
 impl Node {

@@ -51,6 +51,10 @@ mod op {
     pub const STACK_GLOBAL: u8 = 0x93;
     pub const REDUCE: u8 = b'R';
     pub const NEWOBJ: u8 = 0x81;
+    pub const NEWOBJ_EX: u8 = 0x92;
+    pub const EMPTY_SET: u8 = 0x8f;
+    pub const ADDITEMS: u8 = 0x90;
+    pub const FROZENSET: u8 = 0x91;
     pub const BUILD: u8 = b'b';
     pub const BINPERSID: u8 = b'Q';
     pub const BINPUT: u8 = b'q';
@@ -284,14 +288,34 @@ impl<'a> Unpickler<'a> {
             op::REDUCE | op::NEWOBJ => {
                 let arguments = self.pop()?;
                 let callable = self.pop()?;
-                let Node::Global(global) = *self.pickle.get(callable) else {
-                    return broken("it calls something that is no function");
+                let global = match *self.pickle.get(callable) {
+                    Node::Global(global) => global,
+                    Node::Passive => Global::Passive,
+                    _ => return broken("it calls something that is no function"),
                 };
                 let Node::Tuple(arguments) = self.pickle.get(arguments) else {
                     return broken("the arguments of a call are no tuple");
                 };
                 let node = globals::call(&self.pickle, self.buffer, global, arguments)?;
                 self.push(node)?;
+            }
+            // A call with keywords, which only objects have that are passed over.
+            op::NEWOBJ_EX => {
+                let (_keywords, _arguments) = (self.pop()?, self.pop()?);
+                let callable = self.pop()?;
+                if *self.pickle.get(callable) != Node::Global(Global::Passive) {
+                    return broken("it makes an object with keywords");
+                }
+                self.push(Node::Passive)?;
+            }
+            op::EMPTY_SET => self.push(Node::List(Vec::new()))?,
+            op::ADDITEMS => {
+                let items = self.since_mark()?;
+                self.extend_list(&items)?;
+            }
+            op::FROZENSET => {
+                let items = self.since_mark()?;
+                self.push(Node::List(items))?;
             }
             op::BUILD => {
                 let state = self.pop()?;
@@ -392,6 +416,7 @@ impl<'a> Unpickler<'a> {
                 list.extend_from_slice(items);
                 Ok(())
             }
+            Node::Passive => Ok(()),
             _ => broken("it appends to something that is no list"),
         }
     }
@@ -406,6 +431,7 @@ impl<'a> Unpickler<'a> {
                 dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
                 Ok(())
             }
+            Node::Passive => Ok(()),
             _ => broken("it puts an item into something that is no dictionary"),
         }
     }

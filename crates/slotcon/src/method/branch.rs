@@ -39,3 +39,28 @@ impl std::str::FromStr for Branch {
         found.ok_or_else(|| format!("'{text}' is no network of a run; there are teacher and student"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_the_branch_and_anything_else_is_refused() {
+        assert_eq!(Branch::ALL.map(Branch::name), ["teacher", "student"]);
+        for branch in Branch::ALL {
+            assert_eq!(branch.name().parse(), Ok(branch));
+        }
+        let refused = "Teacher".parse::<Branch>().unwrap_err();
+        assert!(
+            refused.contains("'Teacher'") && refused.contains("student"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn the_moving_average_is_the_key_encoder_and_the_default() {
+        assert_eq!(Branch::default(), Branch::Teacher);
+        assert_eq!(Branch::Teacher.encoder(), "encoder_k.");
+        assert_eq!(Branch::Student.encoder(), "encoder_q.");
+    }
+}

@@ -279,3 +279,89 @@ pub fn teacher_name(student: &str) -> Option<String> {
     let (module, rest) = student.split_once('.')?;
     Some(format!("{}_k.{rest}", module.strip_suffix("_q")?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAMBDA: f64 = 0.25;
+
+    fn model() -> SlotCon {
+        tch::manual_seed(0);
+        let config = ModelConfig {
+            arch: Arch::ResNet18,
+            output_stride: OutputStride::new(32).unwrap(),
+            dim_hidden: 8,
+            dim_out: 4,
+            prototypes: 1,
+            temperatures: Temperatures {
+                student: 0.1,
+                teacher: 0.07,
+            },
+            center_momentum: 0.9,
+            group_loss_weight: LAMBDA,
+        };
+        SlotCon::new(config, Device::Cpu, Kind::Double)
+    }
+
+    /// `count` times the same picture, whole in both views.
+    fn same_picture(count: usize) -> [View; 2] {
+        let picture = Tensor::rand([1, 3, 64, 64], (Kind::Double, Device::Cpu));
+        [0, 1].map(|_| View {
+            crops: picture.repeat([count as i64, 1, 1, 1]),
+            coords: vec![[0.0, 0.0, 1.0, 1.0]; count],
+            flips: vec![false; count],
+        })
+    }
+
+    #[test]
+    fn losses_of_one_prototype_and_one_picture_can_be_told_by_hand() {
+        let count = 4;
+        let losses = model().forward(&same_picture(count), None).unwrap().losses;
+        let value = |loss: &Tensor| loss.double_value(&[]);
+        // The softmax over a single prototype is 1 for student and teacher.
+        for group in &losses.group {
+            assert!(value(group).abs() < 1e-12, "{}", value(group));
+        }
+        // Four slots that are all alike: the right one is as likely as each of the three others; times 2 τ = 0.4.
+        let expected = 0.4 * (count as f64).ln();
+        for slot in &losses.slot {
+            assert!(
+                (value(slot) - expected).abs() < 1e-9,
+                "{} for {expected}",
+                value(slot)
+            );
+        }
+        let total = LAMBDA * 0.0 + (1.0 - LAMBDA) * 2.0 * expected;
+        assert!((value(&losses.total) - total).abs() < 1e-9);
+    }
+
+    #[test]
+    fn only_the_student_has_gradients_and_a_teacher_of_the_same_name() {
+        let mut model = model();
+        model
+            .forward(&same_picture(2), None)
+            .unwrap()
+            .losses
+            .total
+            .backward();
+        for entry in model.store().entries() {
+            let of_teacher = entry
+                .name
+                .split('.')
+                .next()
+                .is_some_and(|module| module.ends_with("_k"));
+            assert!(!(of_teacher && entry.tensor.grad().defined()), "{}", entry.name);
+        }
+        assert_eq!(
+            teacher_name("encoder_q.conv1.weight").unwrap(),
+            "encoder_k.conv1.weight"
+        );
+        assert_eq!(teacher_name("predictor_slot.0.weight"), None);
+        let entries = model.store().entries();
+        let teachers = entries
+            .iter()
+            .filter(|e| e.role == Role::Parameter && e.name.contains("_k."));
+        assert_eq!(teacher_pairs(model.store()).len(), teachers.count());
+    }
+}

@@ -110,3 +110,62 @@ impl Network {
 fn counts(shapes: &[(i64, i64, i64)]) -> Vec<i64> {
     shapes.iter().map(|(batch, h, w)| batch * h * w).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotcon_nn::{OutputStride, ResNetConfig, Store};
+
+    fn network(prototypes: i64) -> Network {
+        tch::manual_seed(0);
+        let store = Store::new(Device::Cpu, Kind::Double);
+        let root = store.root();
+        let resnet = ResNetConfig::with_output_stride(Arch::ResNet18, OutputStride::new(32).unwrap());
+        Network {
+            backbone: ResNet::new(&root.sub("encoder"), resnet),
+            projector: projector(&root.sub("projector"), Arch::ResNet18, 8, 4),
+            grouping: Grouping::new(&root.sub("grouping"), prototypes, 4, 0.07),
+        }
+    }
+
+    fn pictures() -> Tensor {
+        Tensor::rand([2, 3, 64, 96], (Kind::Double, Device::Cpu))
+    }
+
+    #[test]
+    fn a_position_is_32_pixels_and_its_score_the_cosine_with_a_prototype() {
+        let _guard = tch::no_grad_guard();
+        let groups = network(3).forward(&pictures(), Mode::default()).unwrap();
+        assert_eq!(groups.grid, (2, 3));
+        assert_eq!(groups.features.size(), [2, 6, 4]);
+        assert_eq!(groups.scores.size(), [2, 6, 3]);
+        assert_eq!(groups.slots.size(), [2, 3, 4]);
+        let largest = groups.scores.abs().max().double_value(&[]);
+        assert!(largest > 0.0 && largest <= 1.0 + 1e-12, "a cosine of {largest}");
+    }
+
+    #[test]
+    fn one_prototype_owns_every_position_and_its_slot_is_their_mean() {
+        let _guard = tch::no_grad_guard();
+        let groups = network(1).forward(&pictures(), Mode::default()).unwrap();
+        let mean = groups.features.mean_dim([1i64].as_slice(), true, Kind::Double);
+        let error = (&groups.slots - mean).abs().max().double_value(&[]);
+        assert!(error < 1e-12, "{error}");
+    }
+
+    #[test]
+    fn views_of_one_pass_have_batch_statistics_of_their_own() {
+        let _guard = tch::no_grad_guard();
+        let (a, b) = (pictures(), pictures() * 3.0);
+        let network = network(3);
+        let mode = Mode::default();
+        let [first, second] = network
+            .forward_timed([&a, &b], mode, &Stopwatch::default(), PARTS)
+            .unwrap();
+        for (view, together) in [(&a, first), (&b, second)] {
+            let alone = network.forward(view, mode).unwrap();
+            let error = (alone.features - together.features).abs().max().double_value(&[]);
+            assert!(error < 1e-9, "{error}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ mod check;
 mod published;
 
 use serde::{Deserialize, Serialize};
-use slotcon_data::{AugmentConfig, Layout};
+use slotcon_data::{AugmentConfig, Layout, Selection};
 use slotcon_nn::Arch;
 use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, RunRecipe};
 
@@ -34,6 +34,12 @@ pub struct Recipe {
 pub struct DataRecipe {
     /// Where in the data folder the pictures are: `folder` takes all there are.
     pub layout: Layout,
+    /// Pictures that are not taken: patterns of their names or of their paths below the data folder, as `["*.seg.png",
+    /// "old/**"]`.
+    pub exclude: Vec<String>,
+    /// In tar files, the extensions of the members that are taken, as `["jpg"]`; with none, of several pictures of a sample
+    /// (`x.jpg`, `x.seg.png`) those with a simple extension.
+    pub members: Vec<String>,
     /// How they are loaded.
     #[serde(flatten)]
     pub loading: LoadingRecipe,
@@ -46,9 +52,21 @@ impl Default for DataRecipe {
     fn default() -> Self {
         Self {
             layout: Layout::Folder,
+            exclude: Vec::new(),
+            members: Vec::new(),
             loading: LoadingRecipe::default(),
             augment: AugmentConfig::default(),
         }
+    }
+}
+
+impl DataRecipe {
+    /// Which files of the data are taken.
+    ///
+    /// # Errors
+    /// A pattern of `exclude` that is none.
+    pub fn selection(&self) -> Result<Selection, slotcon_data::Error> {
+        Selection::new(self.layout, &self.exclude, &self.members)
     }
 }
 

@@ -1,5 +1,10 @@
 //! The official implementation's golden values: every case of `fixtures/` and of the folders that `SLOTCON_FIXTURES` adds.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may say what it saw"
+)]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 mod names;

@@ -76,7 +76,7 @@ fn there_and_back(arch: Arch) {
         }
         assert_eq!(written.unwrap().matched.len(), weights.len());
         let other = SlotCon::new(recipe.model_config().unwrap(), Device::Cpu, Kind::Float);
-        let report = init_backbone(&out, &other).unwrap();
+        let report = init_backbone(&out, None, &other).unwrap();
         assert_eq!(
             (report.missing.len(), report.unexpected.len()),
             (0, 0),
@@ -171,7 +171,7 @@ fn prefixes_and_misfits() {
     ));
     write(&path, &moco);
     let model = fresh();
-    let report = init_backbone(&path, &model).unwrap();
+    let report = init_backbone(&path, None, &model).unwrap();
     assert_eq!(report.missing.len(), 20, "the counters");
     let unexpected: Vec<&str> = report.unexpected.iter().map(|(name, _)| name.as_str()).collect();
     assert!(unexpected.contains(&"module.encoder_q.fc.weight") && unexpected.contains(&"module.queue"));
@@ -193,7 +193,7 @@ fn prefixes_and_misfits() {
     let own = folder.path().join("own.safetensors");
     support::save(&source, &recipe, &own);
     let model = fresh();
-    init_backbone(&own, &model).unwrap();
+    init_backbone(&own, None, &model).unwrap();
     assert!(equal(&encoder(&model, "encoder_q."), &teacher));
 
     // One weight gone, one of another shape, nothing at all: errors that change nothing.
@@ -204,7 +204,7 @@ fn prefixes_and_misfits() {
     let place = broken.iter().position(|(name, _)| name == "bn1.bias").unwrap();
     broken[place].1 = Tensor::zeros([65], (Kind::Float, Device::Cpu));
     write(&path, &broken);
-    let said = init_backbone(&path, &model).unwrap_err().to_string();
+    let said = init_backbone(&path, None, &model).unwrap_err().to_string();
     assert!(
         said.contains("layer3.1.conv2.weight [256, 256, 3, 3]")
             && said.contains("bn1.bias [65] instead of [64]"),
@@ -217,7 +217,7 @@ fn prefixes_and_misfits() {
             Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)),
         )],
     );
-    let said = init_backbone(&path, &model).unwrap_err().to_string();
+    let said = init_backbone(&path, None, &model).unwrap_err().to_string();
     assert!(
         said.contains("zero matches") && said.contains("fc.weight [2, 3]"),
         "{said}"

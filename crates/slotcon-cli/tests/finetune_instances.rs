@@ -1,0 +1,249 @@
+//! Fine-tuning for instance segmentation as a user does it, on drawn rectangles: it learns, is killed and goes on, detects, goes to
+//! detectron2's format and comes back, and says what is wrong before the first step.
+
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Place, bytes, fail, slotcon, succeed};
+use serde_json::{Value, json};
+
+const SIDE: u32 = 96;
+
+/// A set in COCO's layout: `count` grey pictures with a white rectangle each, of one category or the other; one of the outlines is
+/// run lengths.
+fn set(count: i64) -> Place {
+    let place = Place::new(1);
+    let root = place.path("set");
+    let (images, annotations) = (root.join("train"), root.join("annotations"));
+    std::fs::create_dir_all(&images).unwrap();
+    std::fs::create_dir_all(&annotations).unwrap();
+    let mut listed = Vec::new();
+    let mut objects = Vec::new();
+    for i in 0..count {
+        let (x, y, w, h) = (8 + i as u32 * 5 % 30, 6 + i as u32 * 7 % 30, 40, 36);
+        let mut pixels = vec![90; (SIDE * SIDE) as usize];
+        for row in y..y + h {
+            let from = (row * SIDE + x) as usize;
+            pixels[from..from + w as usize].fill(if i % 2 == 0 { 240 } else { 10 });
+        }
+        let name = format!("{i}.png");
+        let file = std::fs::File::create(images.join(&name)).unwrap();
+        let mut encoder = png::Encoder::new(file, SIDE, SIDE);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        listed.push(json!({"id": i + 10, "file_name": name, "width": SIDE, "height": SIDE}));
+        let outline = if i == 0 {
+            let before = x * SIDE + y;
+            let mut counts = vec![before];
+            for _ in 0..w {
+                counts.extend([h, SIDE - h]);
+            }
+            *counts.last_mut().unwrap() = SIDE * SIDE - before - (w - 1) * SIDE - h;
+            json!({"size": [SIDE, SIDE], "counts": counts})
+        } else {
+            json!([[x, y, x + w, y, x + w, y + h, x, y + h]])
+        };
+        objects.push(json!({
+            "id": i + 1, "image_id": i + 10, "category_id": if i % 2 == 0 { 3 } else { 7 }, "iscrowd": 0,
+            "bbox": [x, y, w, h], "area": w * h, "segmentation": outline,
+        }));
+    }
+    let file = json!({
+        "images": listed, "annotations": objects,
+        "categories": [{"id": 7, "name": "dark"}, {"id": 3, "name": "light"}],
+    });
+    std::fs::write(annotations.join("instances_train.json"), file.to_string()).unwrap();
+    place
+}
+
+/// `slotcon finetune instances` of a small network on the set, into `run`.
+fn finetune(place: &Place, run: &str, more: &[&str]) -> Command {
+    let mut command = slotcon();
+    command.args([
+        "finetune",
+        "instances",
+        "--device",
+        "cpu",
+        "--train",
+        "train",
+        "--val",
+        "train",
+    ]);
+    command.arg("--data").arg(place.path("set"));
+    command.arg("--out").arg(place.path(run));
+    for setting in [
+        "data.short_sides=[64, 96]",
+        "data.long_side=96",
+        "data.threads=2",
+        "model.channels=16",
+        "model.features=32",
+        "model.anchors=32",
+        "model.regions=16",
+        "model.precise_batches=2",
+        "test.short_side=96",
+        "test.long_side=96",
+        "optim.batch=4",
+        "optim.warmup_steps=2",
+        "run.steps=6",
+        "run.threads=1",
+        "run.log_every=1",
+        "run.save_every=2",
+    ] {
+        command.args(["--set", setting]);
+    }
+    command.args(more);
+    command
+}
+
+fn last(place: &Place, run: &str) -> PathBuf {
+    place.path(run).join("checkpoints/last.safetensors")
+}
+
+#[test]
+fn a_killed_run_goes_on_as_if_nothing_had_been() {
+    let place = set(8);
+    let output = succeed(&mut finetune(&place, "whole", &["--backbone", "none"]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("8 pictures with 8 objects of 2 classes"), "{said}");
+    assert!(said.contains("measured over 2 batches"), "{said}");
+
+    let mut child = finetune(&place, "killed", &["--backbone", "none"])
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while place.metrics("killed").len() < 3 {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be killed"
+        );
+        assert!(start.elapsed() < Duration::from_secs(300));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    succeed(finetune(&place, "killed", &["--backbone", "none"]).arg("--resume"));
+    assert_eq!(place.metrics("killed"), place.metrics("whole"));
+    assert!(
+        bytes(&last(&place, "killed")) == bytes(&last(&place, "whole")),
+        "the checkpoints differ"
+    );
+
+    let first = &place.metrics("whole")[0];
+    for part in [
+        "class_loss",
+        "box_loss",
+        "mask_loss",
+        "objectness_loss",
+        "anchor_loss",
+    ] {
+        assert!(first[part].as_f64().unwrap() > 0.0, "{part}");
+    }
+    let report = std::fs::read_to_string(place.path("whole/report.html")).unwrap();
+    assert!(report.contains("Truth and detections") && report.contains("AP by class"));
+    assert!(report.contains("data:image/jpeg"), "no picture is shown");
+}
+
+#[test]
+fn a_detector_goes_to_detectron2_and_comes_back() {
+    let place = set(4);
+    succeed(&mut finetune(
+        &place,
+        "run",
+        &["--backbone", "none", "--steps", "3"],
+    ));
+    let pickle = place.path("detector.pkl");
+    let mut export = slotcon();
+    export
+        .args(["export", "--format", "detectron2", "--checkpoint"])
+        .arg(last(&place, "run"));
+    let output = succeed(export.arg("--out").arg(&pickle));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("roi_heads.mask_head.predictor.weight"), "{said}");
+
+    let back = place.path("back.safetensors");
+    let mut import = slotcon();
+    import
+        .arg("import")
+        .arg("--from")
+        .arg(&pickle)
+        .arg("--out")
+        .arg(&back);
+    import
+        .arg("--annotations")
+        .arg(place.path("set/annotations/instances_train.json"));
+    for setting in ["test.short_side=96", "test.long_side=96"] {
+        import.args(["--set", setting]);
+    }
+    succeed(&mut import);
+    let tensors = |path: PathBuf| {
+        let file = slotcon_weights::WeightFile::open(&path).unwrap();
+        let model = file
+            .tensors
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("model."));
+        model.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(tensors(back.clone()), tensors(last(&place, "run")));
+
+    // Both find the same; so early everything is guessed, so that the threshold is low.
+    let detect = |checkpoint: PathBuf, out: &str| {
+        let mut command = slotcon();
+        command
+            .args(["detect", "--device", "cpu", "--threshold", "0.01", "--checkpoint"])
+            .arg(checkpoint);
+        command
+            .arg("--out")
+            .arg(place.path(out))
+            .arg(place.path("set/train"));
+        succeed(&mut command);
+        let text = bytes(&place.path(out).join("results.json"));
+        serde_json::from_slice::<Value>(&text).unwrap()
+    };
+    let (own, imported) = (detect(last(&place, "run"), "own"), detect(back, "imported"));
+    assert_eq!(own, imported);
+    let found = own["1.png"].as_array().unwrap();
+    assert!(!found.is_empty(), "nothing is found at all");
+    assert!(found[0]["segmentation"]["counts"].is_string());
+    assert!([3, 7].contains(&found[0]["category_id"].as_i64().unwrap()));
+    assert!(place.path("own/1.png.overlay.png").is_file());
+}
+
+#[test]
+fn what_is_wrong_is_said_before_the_first_step() {
+    let place = set(4);
+    let annotations = place.path("set/annotations/instances_train.json");
+    let good = std::fs::read_to_string(&annotations).unwrap();
+    let refuse = |text: &str, words: &[&str]| {
+        std::fs::write(&annotations, text).unwrap();
+        let said = fail(&mut finetune(&place, "bad", &["--backbone", "none"]));
+        for word in words {
+            assert!(said.contains(word), "'{word}' is not in: {said}");
+        }
+        assert!(!place.path("bad").exists(), "something was written");
+    };
+    refuse("{", &["instances_train.json", "no COCO annotation file"]);
+    refuse(
+        &good.replace("\"image_id\":11", "\"image_id\":99"),
+        &["picture 99"],
+    );
+    refuse(&good.replace("\"id\":11,", "\"id\":10,"), &["one number, 10"]);
+    refuse(
+        &good.replace("\"width\":96", "\"width\":97"),
+        &["4 pictures", "96x96 instead of 97x96"],
+    );
+    std::fs::write(&annotations, &good).unwrap();
+    // One that is missing is left out, with a line.
+    std::fs::remove_file(place.path("set/train/3.png")).unwrap();
+    let more = ["--backbone", "none", "--steps", "3", "--set", "optim.batch=2"];
+    let output = succeed(&mut finetune(&place, "fewer", &more));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("1 picture left out, not there") && said.contains("3.png"),
+        "{said}"
+    );
+}

@@ -1,0 +1,232 @@
+//! The report of fine-tuning for instance segmentation: average precision by class, and detections beside the truth, in the frame of
+//! [`crate::run`].
+
+mod overlay;
+
+use std::path::Path;
+
+use slotcon_data::annotations::{AnnotatedPicture, Object, Shape};
+use slotcon_data::augment::instances::{InstancePlan, shortest_edge};
+use slotcon_data::picture::decode_rgb;
+use slotcon_data::rle::Runs;
+use slotcon_train::{RunDirectory, TaskRecipe};
+use slotcon_transfer::instances::{Detection, FineTuned, InstancesRecipe};
+use tch::Device;
+
+use crate::curve::CurveSpec;
+use crate::error::Error;
+use crate::page::{escape, image, percent};
+use crate::panel::{Figure, Panel, Section};
+use crate::run::Run;
+use crate::run::health_check::HealthCheck;
+use crate::run::record::Record;
+
+pub use overlay::{Drawn, overlay};
+
+/// Pictures shown.
+const SHOWN: usize = 6;
+/// Short side of pictures in the page, and the longest that their long side may be.
+const SIDES: [u32; 2] = [260, 520];
+/// Detections below this score are not drawn.
+const SCORE: f64 = 0.5;
+
+/// How a report is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Annotated pictures to show; empty: none.
+    pub pictures: Vec<AnnotatedPicture>,
+    /// Where the network computes.
+    pub device: Device,
+}
+
+/// Writes the report of the run in `directory` to `path`. Pictures or checkpoints that cannot be used are said in the page.
+///
+/// # Errors
+/// A folder that holds no run; files of it that cannot be read; a page that cannot be written (nothing half-written stays).
+pub fn write_report(directory: RunDirectory, path: &Path, options: &Options) -> Result<(), Error> {
+    let run = Run::read(directory)?;
+    let place = run.directory().recipe().display().to_string();
+    let panel = Instances {
+        recipe: InstancesRecipe::from_toml(run.recipe_text(), &place)?,
+        samples: samples(run.directory(), options),
+        classes: by_class(run.directory()),
+    };
+    run.write_report(path, &panel)
+}
+
+/// The part of the report that knows of objects.
+#[derive(Debug)]
+struct Instances {
+    recipe: InstancesRecipe,
+    /// Pictures beside truth and detections as HTML, or why there are none.
+    samples: Result<String, String>,
+    /// AP of boxes and masks by class of the last validation.
+    classes: Vec<(String, [Option<f64>; 2])>,
+}
+
+/// AP by class in the last line of `metrics.jsonl` that has any.
+fn by_class(directory: &RunDirectory) -> Vec<(String, [Option<f64>; 2])> {
+    let text = std::fs::read_to_string(directory.metrics()).unwrap_or_default();
+    let mut lines = text
+        .lines()
+        .rev()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let Some(line) = lines.find(|line| line["validation"].get("segm").is_some()) else {
+        return Vec::new();
+    };
+    let of = |kind: &str, name: &str| line["validation"][kind]["per_category"][name].as_f64();
+    let Some(classes) = line["validation"]["segm"]["per_category"].as_object() else {
+        return Vec::new();
+    };
+    let named = classes
+        .keys()
+        .map(|name| (name.clone(), ["bbox", "segm"].map(|kind| of(kind, name))));
+    named.collect()
+}
+
+fn samples(directory: &RunDirectory, options: &Options) -> Result<String, String> {
+    if options.pictures.is_empty() {
+        return Err(
+            "the report that the run itself writes shows pictures; this one was made without them".into(),
+        );
+    }
+    let best = [directory.best(), directory.last()]
+        .into_iter()
+        .find(|file| file.exists());
+    let checkpoint = best.ok_or("there is no checkpoint yet")?;
+    let network = FineTuned::open(&checkpoint, options.device).map_err(|e| e.to_string())?;
+    let mut html = String::from("<div class=\"samples\">\n");
+    let count = options.pictures.len().min(SHOWN);
+    for i in 0..count {
+        let picture = &options.pictures[i * options.pictures.len() / count];
+        html += &sample(&network, picture).map_err(|e| format!("{}: {e}", picture.path.display()))?;
+    }
+    Ok(html + "</div>\n")
+}
+
+/// One picture: its true objects over it, the detections over it.
+fn sample(network: &FineTuned, annotated: &AnnotatedPicture) -> Result<String, String> {
+    let detector = network.detector();
+    let picture = decode_rgb(&annotated.path, detector.decode_options()).map_err(|e| e.to_string())?;
+    let found = detector.detect(&picture).map_err(|e| e.to_string())?;
+    let [short, long] = SIDES;
+    let plan = InstancePlan {
+        size: shortest_edge((annotated.width, annotated.height), short, long),
+        mirror: false,
+    };
+    let small = plan.picture(&picture);
+    // Both are resized as objects of the picture.
+    let drawn = |objects: Vec<Object>| {
+        let of_picture = AnnotatedPicture {
+            objects,
+            ..annotated.clone()
+        };
+        let placed = plan.objects(&of_picture, true).into_iter();
+        placed.filter_map(|object| match object.shape {
+            Shape::Pixels(mask) => Some(Drawn {
+                class: object.class,
+                bounds: object.bounds,
+                mask,
+            }),
+            Shape::Polygons(_) => None,
+        })
+    };
+    let truth = Vec::from_iter(drawn(annotated.objects.clone()));
+    let detections = found.iter().filter(|detection| detection.score >= SCORE);
+    let detections = Vec::from_iter(drawn(detections.map(as_object).collect()));
+    let name = annotated
+        .path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let shown = |objects: &[Drawn], what: &str| {
+        image(&overlay(&small, objects), &format!("{what} {name}")).map_err(|e| e.to_string())
+    };
+    Ok(format!(
+        "<figure class=\"card\"><div class=\"pair\">{}{}</div><figcaption class=\"quiet small\">{}: {} true objects; {} detected \
+         with a score of at least {SCORE}</figcaption></figure>\n",
+        shown(&truth, "The true objects in")?,
+        shown(&detections, "The detections in")?,
+        escape(&name),
+        truth.len(),
+        detections.len()
+    ))
+}
+
+fn as_object(detection: &Detection) -> Object {
+    Object {
+        id: 0,
+        class: detection.class,
+        bounds: detection.bounds.map(f64::from),
+        shape: Shape::Pixels(Runs::clone(&detection.mask)),
+    }
+}
+
+impl Panel for Instances {
+    fn facts(&self) -> Vec<String> {
+        let model = &self.recipe.model;
+        vec![
+            format!("Mask R-CNN on {}", escape(&model.arch)),
+            format!("{} classes", self.recipe.data.classes.len()),
+            format!("batch {}", self.recipe.optim.batch),
+        ]
+    }
+
+    fn curves(&self) -> Vec<CurveSpec> {
+        vec![
+            CurveSpec::new("class_loss", "Loss of classes"),
+            CurveSpec::new("box_loss", "Loss of boxes"),
+            CurveSpec::new("mask_loss", "Loss of masks"),
+            CurveSpec::new("objectness_loss", "Loss of objectness (region proposals)"),
+            CurveSpec::new("anchor_loss", "Loss of anchors (region proposals)"),
+            CurveSpec::new("validation.bbox.AP", "AP of boxes"),
+            CurveSpec::new("validation.segm.AP", "AP of masks"),
+        ]
+    }
+
+    fn figures(&self, record: &Record) -> Vec<Figure> {
+        let figure = |key: &str, name| {
+            let value = record.curve(key).last()?;
+            Some(Figure {
+                name,
+                value: percent(value),
+            })
+        };
+        let all = [
+            figure("validation.bbox.AP", "AP of boxes"),
+            figure("validation.segm.AP", "AP of masks"),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    fn health(&self, _record: &Record) -> Vec<HealthCheck> {
+        Vec::new()
+    }
+
+    fn sections(&self) -> Vec<Section> {
+        let samples = match &self.samples {
+            Ok(html) => html.clone(),
+            Err(reason) => format!("<p class=\"card\">Nothing to show: {}</p>\n", escape(reason)),
+        };
+        let mut table = String::from(
+            "<table class=\"card\">\n<tr><th>class</th><th>AP of boxes</th><th>AP of masks</th></tr>\n",
+        );
+        for (name, found) in &self.classes {
+            let [boxes, masks] = found.map(|ap| ap.map_or_else(|| "–".into(), percent));
+            table += &format!(
+                "<tr><td>{}</td><td class=\"figures\">{boxes}</td><td class=\"figures\">{masks}</td></tr>\n",
+                escape(name)
+            );
+        }
+        table += "</table>\n";
+        if self.classes.is_empty() {
+            table = "<p class=\"card\">Nothing was measured yet.</p>\n".into();
+        }
+        let part = |id, title, html| Section { id, title, html };
+        vec![
+            part("detections", "Truth and detections", samples),
+            part("classes", "AP by class", table),
+        ]
+    }
+}
