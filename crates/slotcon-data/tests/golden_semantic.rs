@@ -178,7 +178,7 @@ fn hsv(file: &SafeTensors) -> Result<(), Failed> {
     let (wanted, _) = bytes(file, "hsv.hsv")?;
     let found = Vec::from_iter(
         bgr.chunks_exact(3)
-            .flat_map(|bgr| to_hsv([bgr[2], bgr[1], bgr[0]])),
+            .flat_map(|bgr| to_hsv([bgr[2], bgr[1], bgr[0]].map(f32::from)).map(|v| v as u8)),
     );
     same("hsv", &found, wanted)
 }

@@ -2,6 +2,8 @@
 //! point with 11 bits for the picture, and a nearest neighbour without the half-pixel shift for labels. Only the region that
 //! is wanted is computed.
 
+use crate::simd::dispatch;
+
 /// A part of the resized picture, in its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -104,12 +106,20 @@ pub fn resize_linear(
             held[slot] = source;
         }
         let [above, below] = &lines;
-        let [b0, b1] = row.weights;
         let out = &mut out[y * stride * 3..][..samples];
-        for ((out, a), b) in out.iter_mut().zip(above).zip(below) {
-            let value = ((b0 * (a >> 4)) >> 16) + ((b1 * (b >> 4)) >> 16) + 2;
-            *out = (value >> 2).clamp(0, 255) as u8;
-        }
+        dispatch(
+            #[inline(always)]
+            || mix(above, below, row.weights, out),
+        );
+    }
+}
+
+/// Two lines of resized rows to one of bytes.
+#[inline(always)]
+fn mix(above: &[i32], below: &[i32], [b0, b1]: [i32; 2], out: &mut [u8]) {
+    for ((out, a), b) in out.iter_mut().zip(above).zip(below) {
+        let value = ((b0 * (a >> 4)) >> 16) + ((b1 * (b >> 4)) >> 16) + 2;
+        *out = (value >> 2).clamp(0, 255) as u8;
     }
 }
 
