@@ -6,13 +6,25 @@ use std::path::{Path, PathBuf};
 
 /// What the virtual environment holds without what it asks for: CUDA's libraries above all. Another list makes another
 /// environment.
-const ALONE: [&str; 3] = ["torch==2.11.0", "torchvision==0.26.0", "timm==1.0.31"];
+const ALONE: [&str; 6] = [
+    "torch==2.11.0",
+    "torchvision==0.26.0",
+    "timm==1.0.31",
+    "mmsegmentation==1.2.2",
+    "mmcv-lite==2.1.0",
+    "mmengine==0.10.7",
+];
 /// What is needed of that after all.
-const WHOLE: [&str; 13] = [
+const WHOLE: [&str; 18] = [
     "safetensors==0.8.0",
     "numpy==2.4.6",
     "nvidia-cuda-runtime==13.0.96",
     "nvidia-cuda-cupti==13.0.85",
+    "addict==2.4.0",
+    "prettytable==3.18.0",
+    "rich==15.0.0",
+    "termcolor==3.3.0",
+    "yapf==0.43.0",
     "filelock",
     "fsspec",
     "huggingface-hub",
@@ -52,7 +64,7 @@ fn environment(root: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     eprintln!(
-        "Making {}: PyTorch, torchvision and timm; about 0.6 GB to fetch, 1.6 GB on disk, once.",
+        "Making {}: PyTorch, torchvision, timm and MMSegmentation; about 0.6 GB to fetch, 1.6 GB on disk, once.",
         folder.display()
     );
     venv::make(&folder, &WHOLE)?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use slotcon::method::Branch;
 use slotcon_data::Layout;
+use slotcon_data::picture::left_as_they_lie;
 use slotcon_data::source::LeftOut;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
 use slotcon_train::{RunDirectory, device};
@@ -21,14 +22,14 @@ pub struct DeviceArg {
 /// A checkpoint's network, and where it computes.
 #[derive(Debug, clap::Args)]
 pub struct NetworkArgs {
-    /// Checkpoint, or the directory of a run: its best checkpoint, else its last.
+    /// Checkpoint of a run, or its run directory (its best checkpoint, else its last).
     #[arg(long, value_name = "FILE|RUN")]
     pub checkpoint: PathBuf,
     /// Use the network trained by gradient instead of its moving average.
     #[arg(long)]
-    student: bool,
+    pub student: bool,
     #[command(flatten)]
-    device: DeviceArg,
+    pub device: DeviceArg,
 }
 
 impl NetworkArgs {
@@ -43,7 +44,15 @@ impl NetworkArgs {
             Branch::Teacher
         };
         let device = device::parse(&self.device.asked)?;
-        Ok(Segmenter::open(&weights_of(&self.checkpoint)?, branch, device)?)
+        Ok(Segmenter::open(&self.file()?, branch, device)?)
+    }
+
+    /// The checkpoint's file.
+    ///
+    /// # Errors
+    /// A folder that is no run directory.
+    pub fn file(&self) -> anyhow::Result<PathBuf> {
+        weights_of(&self.checkpoint)
     }
 }
 
@@ -122,6 +131,16 @@ pub struct JsonArg {
 pub fn say_left_out<'a>(left_out: impl IntoIterator<Item = &'a LeftOut>) {
     for line in left_out.into_iter().flat_map(LeftOut::lines) {
         eprintln!("{line}");
+    }
+}
+
+/// Says how many of the pictures looked at carry an orientation that was not applied.
+pub fn say_orientation() {
+    match left_as_they_lie() {
+        0 => {}
+        count => eprintln!(
+            "{count} of these pictures carry an EXIF orientation that was not applied: --exif-orientation turns them"
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ use slotcon::method::Branch;
 use slotcon::pretrain::Sources;
 use slotcon::{Pretraining, Recipe};
 use slotcon_data::labelled::{Classes, LabelLayout, pairs};
+use slotcon_data::picture::DecodeOptions;
 use slotcon_data::scenes;
 use slotcon_eval::{Segmenter, TestSet};
 use slotcon_metrics::Matching;
@@ -111,7 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         LabelLayout::Index,
         None,
     )?;
-    let set = TestSet::load(&held_out, classes, SIZE)?;
+    let set = TestSet::load(&held_out, classes, SIZE, &DecodeOptions::default())?;
     let matching = Matching::Hungarian;
     let trained = Segmenter::open(&outcome.checkpoint, Branch::Teacher, device)?;
     let mut rows = vec![("trained", set.measure(&trained, matching)?)];

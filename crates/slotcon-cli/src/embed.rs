@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use slotcon_eval::embed::{self, Config, Number, What};
 
-use crate::arguments::{FolderArgs, NetworkArgs, exit};
+use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
 use crate::export::free;
 use crate::progress_bar::PictureBar;
 
@@ -73,6 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut bar = PictureBar::default();
     let written = embed::write(&args.out, &segmenter, &pictures, &config, &mut bar)?;
     bar.finish();
+    say_orientation();
     eprintln!(
         "{} {:?} in {}; {} pictures could not be used",
         config.what.name(),

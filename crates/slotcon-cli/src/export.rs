@@ -12,6 +12,7 @@ use slotcon::method::Branch;
 use slotcon_train::TaskRecipe;
 use slotcon_train::checkpoint::About;
 use slotcon_transfer::instances::{self, InstancesRecipe};
+use slotcon_transfer::semantic::{SemanticRecipe, mmsegmentation};
 use slotcon_weights::FitReport;
 use tch::Device;
 
@@ -20,17 +21,21 @@ use tch::Device;
 /// torchvision and timm get the backbone's state dict without the classifier, which a SlotCon backbone does not have: load
 /// it with strict=True after `model.fc = torch.nn.Identity()`, or into timm.create_model(NAME, num_classes=0).
 ///
+/// A checkpoint of finetune semantic goes to mmsegmentation whole, backbone and heads, with its classes, their colours and the
+/// configuration that builds the network there.
+///
 /// A checkpoint of finetune instances goes to detectron2 whole: every tensor of the detector under its name there.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Checkpoint of a run.
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoint of a run, or its run directory (its best checkpoint, else its last).
+    #[arg(long, value_name = "FILE|RUN")]
     checkpoint: PathBuf,
     /// Whose file it is to be.
     #[arg(long, value_name = "FORMAT")]
     format: FormatName,
     /// The file; its ending decides: .safetensors or .pth for torchvision and timm, .pkl for detectron2, .pth for
-    /// mmsegmentation and official, .safetensors for safetensors (every tensor of both networks).
+    /// mmsegmentation (of a segmentor .safetensors, too) and official, .safetensors for safetensors (every tensor of both
+    /// networks).
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Which network's backbone: the teacher (the moving average; what the paper transfers) or the student. Not for official
@@ -79,7 +84,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     free(&args.out, args.overwrite)?;
     let checkpoint = weights_of(&args.checkpoint)?;
-    let report = if About::open(&checkpoint)?.task == InstancesRecipe::TASK {
+    let task = About::open(&checkpoint)?.task;
+    let report = if task == SemanticRecipe::TASK {
+        if format != Format::Mmsegmentation || args.which.is_some() {
+            bail!(
+                "{}: a segmentor goes out whole, and only by --format mmsegmentation without --which",
+                checkpoint.display()
+            );
+        }
+        mmsegmentation::export(&checkpoint, &args.out)?
+    } else if task == InstancesRecipe::TASK {
         detector(args, &checkpoint)?
     } else {
         export(&checkpoint, format, args.which.unwrap_or_default(), &args.out)?

@@ -42,7 +42,8 @@ struct SemanticArgs {
     #[arg(long, value_name = "DIR", required_unless_present = "images")]
     data: Option<PathBuf>,
     /// index: images/ and labels/, with or without train/ and val/ below them, classes from --classes. voc (the folder
-    /// VOC2012), cityscapes (its 19 classes), ade20k, cocostuff: as they are published.
+    /// VOC2012), cityscapes (its 19 classes, from labelIds; from labelTrainIds where only those are there), ade20k, cocostuff: as
+    /// they are published.
     #[arg(long, default_value = "index", value_name = "NAME")]
     layout: LabelLayout,
     /// Pictures to learn from, in place of --data; with --labels.
@@ -57,7 +58,8 @@ struct SemanticArgs {
     /// Their label maps.
     #[arg(long, value_name = "DIR", requires = "val_images")]
     val_labels: Option<PathBuf>,
-    /// {"classes": ["sky", …], "ignore_index": 255}, and if wanted "ids": class of every id in the files. Needed for the layout
+    /// {"classes": ["sky", …], "ignore_index": 255}, and if wanted "ids": class of every id in the files, "palette": [[r, g, b], …]
+    /// of the classes in coloured maps. Needed for the layout
     /// index; without it classes.json in DIR is taken.
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
@@ -66,11 +68,15 @@ struct SemanticArgs {
     limit: Option<u32>,
     /// The backbone to start from: a checkpoint of pretrain (its teacher), a ResNet's state dict of torchvision or timm, one with
     /// prefixes as MoCo's; or none, from scratch. A weight that is missing or of another shape is an error.
-    #[arg(long, value_name = "FILE|none")]
-    backbone: PathBuf,
+    #[arg(long, value_name = "FILE|none", required_unless_present = "segmentor")]
+    backbone: Option<PathBuf>,
     /// Which backbone of a file that holds several: what its names begin with, e.g. encoder_q (the student of SlotCon).
     #[arg(long, value_name = "PREFIX")]
     backbone_prefix: Option<String>,
+    /// Start from a whole segmentor in place of a backbone: a checkpoint or run of finetune semantic, or what `import` made of one of
+    /// MMSegmentation. The recipe must describe the same network and the same classes.
+    #[arg(long, value_name = "FILE|RUN", conflicts_with_all = ["backbone", "backbone_prefix"])]
+    segmentor: Option<PathBuf>,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -92,11 +98,16 @@ fn run_semantic(args: SemanticArgs) -> anyhow::Result<ExitCode> {
         Prepared::Train { recipe, options } => (recipe, options),
         Prepared::Done(code) => return Ok(code),
     };
-    // The checkpoint should know its classes by itself.
-    if let Some(recipe) = &mut recipe
-        && recipe.data.classes.is_empty()
-    {
-        recipe.data.classes.clone_from(&sources.classes.classes);
+    // The checkpoint should know its classes and their colours by itself.
+    if let Some(recipe) = &mut recipe {
+        let (own, found) = (&mut recipe.data, &sources.classes);
+        if own.classes.is_empty() {
+            own.classes.clone_from(&found.classes);
+        }
+        if own.palette.is_empty() {
+            own.palette = found.palette.clone().unwrap_or_default();
+            own.palette.truncate(found.classes.len());
+        }
     }
     let outcome = train::<SemanticSegmentation>(recipe, &sources, &options);
     let write = |directory: RunDirectory, path: &Path, device| {
@@ -113,10 +124,9 @@ fn run_semantic(args: SemanticArgs) -> anyhow::Result<ExitCode> {
 impl SemanticArgs {
     fn sources(&self) -> anyhow::Result<Sources> {
         // Fine-tuning learns the classes that Cityscapes itself measures.
-        let layout = match self.layout {
-            LabelLayout::Cityscapes => LabelLayout::Cityscapes19,
-            other => other,
-        };
+        let layout = self
+            .layout
+            .to_learn(self.data.as_deref().unwrap_or(Path::new("")));
         let (splits, folders) = match (&self.data, &self.images, &self.labels) {
             (Some(root), ..) => (Splits::open(root, layout)?, vec![root.clone()]),
             (None, Some(images), Some(labels)) => {
@@ -136,13 +146,15 @@ impl SemanticArgs {
         for note in &splits.notes {
             eprintln!("note: {note}");
         }
-        let start = if self.backbone.as_os_str() == "none" {
-            Start::Scratch
-        } else {
-            Start::Backbone {
-                path: weights_of(&self.backbone)?,
+        let start = match (&self.segmentor, &self.backbone) {
+            (Some(path), _) => Start::Segmentor {
+                path: weights_of(path)?,
+            },
+            (None, Some(path)) if path.as_os_str() != "none" => Start::Backbone {
+                path: weights_of(path)?,
                 prefix: self.backbone_prefix.clone(),
-            }
+            },
+            _ => Start::Scratch,
         };
         Ok(Sources {
             train: spread(splits.train, self.limit),

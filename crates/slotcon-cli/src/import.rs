@@ -1,4 +1,4 @@
-//! `slotcon import`: the official training checkpoint as one of ours.
+//! `slotcon import`: the official training checkpoint, or a segmentor of MMSegmentation, as one of ours.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,14 +6,21 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use slotcon::interop::Imported;
 use slotcon_data::annotations::Annotations;
+use slotcon_data::labelled::Classes;
 use slotcon_transfer::instances;
+use slotcon_transfer::semantic::mmsegmentation;
 use slotcon_weights::WeightFile;
 
 use crate::export::free;
 
-/// Make a checkpoint of this program from a training checkpoint of the official implementation (ckpt_epoch_N.pth,
-/// current.pth): both networks, momentum, centre, epoch and schedule, loss scale, and its command line as the recipe. What
-/// went where is printed, one tensor a line.
+/// Make a checkpoint of this program from one of another. What went where is printed, one tensor a line.
+///
+/// A training checkpoint of the official implementation (ckpt_epoch_N.pth, current.pth): both networks, momentum, centre, epoch
+/// and schedule, loss scale, and its command line as the recipe.
+///
+/// An FCN of MMSegmentation 0.x or 1.x on a ResNet (iter_N.pth): backbone and heads, the classes in its meta, and its
+/// configuration for what weights do not show (strides, dilations, normalisation, test size); --recipe where it has none. Its
+/// optimizer is left out. evaluate semantic, segment, export and finetune semantic --segmentor take the result.
 ///
 /// Or from a detector of detectron2, Mask R-CNN with a feature pyramid on a ResNet (.pkl, .pth; also those of its zoo): every weight; its
 /// structure is read off them. evaluate instances, detect and finetune instances --init-from take the result.
@@ -22,13 +29,20 @@ use crate::export::free;
 /// from: pretrain --init-backbone.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The official checkpoint, in the zip or the older format of torch.save.
+    /// The checkpoint, in the zip or the older format of torch.save; of a segmentor also as safetensors.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// A file that ends in .safetensors, for every command that takes --checkpoint; or a new folder, which becomes a run
     /// directory: `pretrain --resume --data DIR --out FOLDER` goes on with it, on as many pictures as it was trained on.
     #[arg(long, value_name = "FILE.safetensors|FOLDER")]
     out: PathBuf,
+    /// Recipe of finetune semantic, published or a file, that describes the network of a segmentor, in place of the configuration in
+    /// the file.
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    /// Classes of a segmentor, where the file does not name them: {"classes": ["sky", …]}.
+    #[arg(long, value_name = "FILE")]
+    classes: Option<PathBuf>,
     /// An annotation file of COCO that names the classes of a detector and their numbers; without it they are class 1, class 2, …
     #[arg(long, value_name = "FILE")]
     annotations: Option<PathBuf>,
@@ -55,7 +69,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.out.display()
         );
     }
-    if instances::is_detector(&WeightFile::open(&args.from)?) {
+    let file = WeightFile::open(&args.from)?;
+    if mmsegmentation::is_segmentor(&file) {
+        return segmentor(args, &file, to_file);
+    }
+    if args.recipe.is_some() || args.classes.is_some() {
+        bail!(
+            "{}: --recipe and --classes are for a segmentor of MMSegmentation, which it is not: it has no decode_head.conv_seg.weight",
+            args.from.display()
+        );
+    }
+    if instances::is_detector(&file) {
         return detector(args, to_file);
     }
     if args.annotations.is_some() {
@@ -64,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.from.display()
         );
     }
-    let imported = Imported::read(&args.from, &args.set)?;
+    let imported = Imported::of(&file, &args.set)?;
     let written = if to_file {
         imported.save(&args.out)?;
         args.out.clone()
@@ -79,6 +103,41 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         imported.progress.step,
         imported.progress.total_steps,
         imported.progress.steps_per_epoch
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn segmentor(args: &Args, file: &WeightFile, to_file: bool) -> anyhow::Result<ExitCode> {
+    if !to_file {
+        bail!(
+            "{}: a segmentor becomes a file that ends in .safetensors",
+            args.out.display()
+        );
+    }
+    let classes = args.classes.as_deref().map(Classes::open).transpose()?;
+    let classes = classes.map(|classes| classes.classes);
+    let imported = mmsegmentation::Imported::read(file, args.recipe.as_deref(), &args.set, classes)?;
+    imported.save(&args.out)?;
+    let (data, model, test) = (
+        &imported.recipe.data,
+        &imported.recipe.model,
+        &imported.recipe.test,
+    );
+    out!("{}", imported.report);
+    out!(
+        "wrote {}: {} at output stride {}, {} classes; head dilation {}, align_corners {}, normalisation {}, test frame {:?}, {}",
+        args.out.display(),
+        model.arch,
+        model.output_stride,
+        data.classes.len(),
+        model.head_dilation,
+        model.align_corners,
+        data.normalisation.name(),
+        test.test_frame,
+        match test.window {
+            0 => "whole".to_owned(),
+            side => format!("windows of {side} every {}", test.window_stride),
+        }
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,6 @@ macro_rules! out {
 
 mod arguments;
 mod bench;
-mod bench_instances;
 mod demo;
 mod detect;
 mod display;

@@ -8,7 +8,7 @@ use slotcon_eval::survey::{Config, survey};
 use slotcon_report::gallery;
 use slotcon_weights::atomic_file::AtomicFile;
 
-use crate::arguments::{FolderArgs, NetworkArgs, exit};
+use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
 use crate::progress_bar::PictureBar;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
@@ -65,6 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         gallery::write_png(&args.out, &segmenter, &pictures, &survey, &mut bar)?;
     }
     bar.finish();
+    say_orientation();
     eprintln!(
         "{} prototypes, {} of them win somewhere in {} pictures; {} are shown in {}; {} pictures could not be used",
         survey.ranking.prototypes(),

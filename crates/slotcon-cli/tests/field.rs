@@ -146,7 +146,7 @@ fn results_are_no_input() {
     copy(&place.pictures().join("000001.png"), folder.join("b.png"));
     for _ in 0..2 {
         let text = said(&succeed(&mut segment(&place, &folder.join("masks"), &[&folder])));
-        assert!(text.contains("2 pictures cut into groups"), "{text}");
+        assert!(text.contains("2 pictures segmented"), "{text}");
     }
     succeed(&mut embed(&place, &folder));
     assert_eq!(names(&place), ["a.png", "b.png"]);
@@ -165,7 +165,7 @@ fn a_result_that_cannot_be_named_costs_one_picture() {
     let out = place.path("out");
     let text = fail(&mut segment(&place, &out, &[&folder]));
     assert!(
-        text.contains("xxxx") && text.contains("2 pictures cut into groups"),
+        text.contains("xxxx") && text.contains("2 pictures segmented"),
         "{text}"
     );
     assert!(out.join("a.png.labels.png").is_file() && out.join("z.png.overlay.png").is_file());

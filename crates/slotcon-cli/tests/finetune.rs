@@ -5,12 +5,14 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Place, bytes, fail, slotcon, succeed};
 use serde_json::Value;
+use slotcon_weights::WeightFile;
+use slotcon_weights::safetensors::write_plain;
 
 fn scenes(place: &Place) -> PathBuf {
     place.path("scenes")
@@ -42,6 +44,13 @@ fn finetune(place: &Place, run: &str, backbone: &str, more: &[&str]) -> Command 
     }
     command.args(more);
     command
+}
+
+fn gray(path: &Path, width: u32, height: u32, value: u8) {
+    let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    let data = vec![value; width as usize * height as usize];
+    encoder.write_header().unwrap().write_image_data(&data).unwrap();
 }
 
 fn last(place: &Place, run: &str) -> Vec<u8> {
@@ -112,8 +121,154 @@ fn a_killed_run_goes_on_and_is_measured_as_it_measured_itself() {
     assert!(
         report.contains("Truth and prediction")
             && report.contains("IoU by class")
+            && report.contains("Confusion")
             && report.contains("data:image/jpeg")
     );
+}
+
+#[test]
+fn two_ranks_learn_what_one_process_learns_and_a_checkpoint_goes_out_and_in_again() {
+    let place = Place::new(8);
+    // Which channels are left out differs from rank to rank.
+    let more = ["--set", "model.dropout=0", "--set", "model.auxiliary_weight=0.4"];
+    succeed(&mut finetune(&place, "one", "none", &more));
+    succeed(finetune(&place, "two", "none", &more).args(["--ranks", "2"]));
+    let (one, two) = (place.metrics("one"), place.metrics("two"));
+    assert_eq!(one.len(), two.len());
+    for (one, two) in one.iter().zip(&two) {
+        for key in ["loss", "decode_loss", "auxiliary_loss"] {
+            let (a, b) = (one[key].as_f64().unwrap(), two[key].as_f64().unwrap());
+            assert!(
+                (a - b).abs() <= 1e-3 * a.abs(),
+                "step {}: {key} {a} and {b}",
+                one["step"]
+            );
+        }
+    }
+
+    // Out to MMSegmentation and in again: the same predictions, to the byte.
+    let at = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let last = "one/checkpoints/last.safetensors";
+    for ending in ["pth", "safetensors"] {
+        let (out, back) = (
+            at(&format!("out.{ending}")),
+            at(&format!("back-{ending}.safetensors")),
+        );
+        let checkpoint = at(last);
+        succeed(slotcon().args([
+            "export",
+            "--format",
+            "mmsegmentation",
+            "--checkpoint",
+            &checkpoint,
+            "--out",
+            &out,
+        ]));
+        let output = succeed(slotcon().args(["import", "--from", &out, "--out", &back]));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            said.contains("resnet18 at output stride 16") && said.contains("head dilation 6"),
+            "{said}"
+        );
+        for (file, folder) in [(&checkpoint, "maps"), (&back, "maps-back")] {
+            succeed(
+                slotcon()
+                    .args([
+                        "segment",
+                        "--device",
+                        "cpu",
+                        "--masks",
+                        "--checkpoint",
+                        file,
+                        "--out",
+                        &at(folder),
+                    ])
+                    .arg(scenes(&place).join("images/val")),
+            );
+        }
+        let mut compared = 0;
+        for entry in std::fs::read_dir(place.path("maps")).unwrap() {
+            let name = entry.unwrap().file_name();
+            assert_eq!(
+                bytes(&place.path("maps").join(&name)),
+                bytes(&place.path("maps-back").join(&name)),
+                "{name:?}"
+            );
+            compared += 1;
+        }
+        assert!(compared > 3, "{compared} files");
+    }
+    let legend: Value = serde_json::from_slice(&bytes(&place.path("maps/classes.json"))).unwrap();
+    let classes: Value = serde_json::from_slice(&bytes(&scenes(&place).join("classes.json"))).unwrap();
+    assert_eq!(legend["classes"], classes["classes"]);
+    let refused = fail(
+        slotcon()
+            .args([
+                "segment",
+                "--side",
+                "64",
+                "--checkpoint",
+                &at(last),
+                "--out",
+                &at("maps"),
+            ])
+            .arg(scenes(&place).join("images/val")),
+    );
+    assert!(refused.contains("--side is for pretrained networks"), "{refused}");
+
+    // What neither weights nor the file say must be said.
+    let mut file = WeightFile::open(place.path("out.pth").as_ref()).unwrap();
+    file.tensors.retain(|(name, _)| name.starts_with("state_dict."));
+    let bare = file
+        .tensors
+        .into_iter()
+        .map(|(name, tensor)| (name.replace("state_dict.", ""), tensor));
+    write_plain(place.path("bare.safetensors").as_ref(), bare.collect()).unwrap();
+    let import = |more: &[&str]| {
+        let mut command = slotcon();
+        command.args([
+            "import",
+            "--from",
+            &at("bare.safetensors"),
+            "--out",
+            &at("from-bare.safetensors"),
+        ]);
+        command.args(more);
+        command
+    };
+    let said = fail(&mut import(&[]));
+    for word in [
+        "model.output_stride",
+        "model.head_dilation",
+        "model.align_corners",
+        "data.normalisation",
+        "--recipe",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let said = fail(&mut import(&["--recipe", "semantic-small"]));
+    assert!(
+        said.contains("names no classes") && said.contains("--classes"),
+        "{said}"
+    );
+    let scene_classes = scenes(&place).join("classes.json");
+    let scene_classes = scene_classes.to_str().unwrap();
+    succeed(&mut import(&[
+        "--recipe",
+        "semantic-small",
+        "--classes",
+        scene_classes,
+    ]));
+    let said = fail(slotcon().args([
+        "export",
+        "--format",
+        "timm",
+        "--checkpoint",
+        &at(last),
+        "--out",
+        &at("x.pth"),
+    ]));
+    assert!(said.contains("--format mmsegmentation"), "{said}");
 }
 
 #[test]
@@ -137,7 +292,7 @@ fn it_starts_from_a_pretrained_run_and_a_frozen_backbone_stays_as_it_came() {
         "{said}"
     );
 
-    let tensors = |path: PathBuf| slotcon_weights::WeightFile::open(&path).unwrap().tensors;
+    let tensors = |path: PathBuf| WeightFile::open(&path).unwrap().tensors;
     let before = tensors(place.path("pretrained/checkpoints/last.safetensors"));
     let after = tensors(place.path("probe/checkpoints/last.safetensors"));
     let mut compared = 0;
@@ -180,10 +335,43 @@ fn what_is_wrong_is_said_before_the_first_step() {
     let other = ["--set", "model.arch=resnet50"];
     refuse(
         &mut finetune(&place, "bad", run.to_str().unwrap(), &other),
-        &["do not fit", "missing"],
+        &["do not fit", "of 318 tensors match", "missing"],
     );
-    // A picture without its map.
+    // A checkpoint of another task in place of a segmentor, and a segmentor that is another network.
+    let whole = |out: &str, path: &str, more: &[&str]| {
+        let command = finetune(&place, out, "none", more);
+        let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let at = words.iter().position(|word| word == "--backbone").unwrap();
+        let mut command = slotcon();
+        command
+            .args(&words[..at])
+            .args(&words[at + 2..])
+            .arg("--segmentor")
+            .arg(path);
+        command
+    };
+    refuse(
+        &mut whole("bad", run.to_str().unwrap(), &[]),
+        &["'pretrain'", "'semantic'"],
+    );
+    succeed(&mut finetune(&place, "other", "none", &["--steps", "1"]));
+    let other = place.path("other/checkpoints/last.safetensors");
+    let other = other.to_str().unwrap();
+    refuse(
+        &mut whole("bad", other, &["--set", "model.head_dilation=2"]),
+        &["model.head_dilation is 6 in it and 2 in the recipe"],
+    );
+    succeed(&mut whole("on", other, &["--steps", "1"]));
+    // A map without its picture.
     let labels = scenes(&place).join("labels/train");
+    let stray = labels.join("stray.png");
+    gray(&stray, 64, 64, 0);
+    refuse(
+        &mut finetune(&place, "bad", "none", &[]),
+        &["stray.png", "label map", "without a picture"],
+    );
+    std::fs::remove_file(&stray).unwrap();
+    // A picture without its map.
     let map = std::fs::read_dir(&labels)
         .unwrap()
         .next()
@@ -194,20 +382,39 @@ fn what_is_wrong_is_said_before_the_first_step() {
     std::fs::remove_file(&map).unwrap();
     refuse(&mut finetune(&place, "bad", "none", &[]), &["has no label map"]);
     // A label that is no class.
-    let file = std::fs::File::create(&map).unwrap();
-    let mut encoder = png::Encoder::new(file, 64, 64);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder
-        .write_header()
-        .unwrap()
-        .write_image_data(&[77; 64 * 64])
-        .unwrap();
+    gray(&map, 64, 64, 77);
     let name = map.file_name().unwrap().to_str().unwrap();
     refuse(
         &mut finetune(&place, "bad", "none", &[]),
         &[name, "label 77 at column 0, row 0"],
     );
+    // A map of another size.
+    gray(&map, 64, 63, 0);
+    refuse(
+        &mut finetune(&place, "bad", "none", &[]),
+        &[name, "64x63", "64x64", "the same size"],
+    );
+    // Colours, and no palette that says what they mean.
+    let mut encoder = png::Encoder::new(std::fs::File::create(&map).unwrap(), 64, 64);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&[9; 3 * 64 * 64])
+        .unwrap();
+    refuse(
+        &mut finetune(&place, "bad", "none", &[]),
+        &[name, "RGB colours", "\"palette\""],
+    );
     std::fs::write(&map, kept).unwrap();
+    // A list of a split that names nothing.
+    let lists = scenes(&place).join("ImageSets/Segmentation");
+    std::fs::create_dir_all(&lists).unwrap();
+    std::fs::write(lists.join("train.txt"), "\n").unwrap();
+    refuse(
+        finetune(&place, "bad", "none", &[]).args(["--layout", "voc"]),
+        &["train.txt", "names no picture"],
+    );
     // Classes that nobody names.
     std::fs::remove_file(scenes(&place).join("classes.json")).unwrap();
     refuse(&mut finetune(&place, "bad", "none", &[]), &["--classes FILE"]);

@@ -78,6 +78,34 @@ pub struct Stages {
     pub decode_whole: f64,
 }
 
+/// How fast samples of any kind come.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LoadRate {
+    /// Pictures a second, made and collected into batches.
+    pub pictures_per_second: f64,
+    /// The same by the processor time used, see [`BenchReport::pictures_per_cpu_second`].
+    pub pictures_per_cpu_second: f64,
+}
+
+/// Measures the loader with `maker` for `config.seconds`.
+///
+/// # Errors
+/// As [`Loader::new`] and [`Loader::next`].
+pub fn load_rate<M: MakeSample>(dataset: &Arc<Dataset>, maker: M, config: &BenchConfig) -> Result<LoadRate> {
+    let mut loader = Loader::new(Arc::clone(dataset), maker, config.loader.clone())?;
+    // As in `run`: what is in the making when the clock starts stands for what is when it stops.
+    loader.next()?;
+    let (start, cpu) = (Instant::now(), cpu_seconds());
+    let mut loaded = 0;
+    while start.elapsed().as_secs_f64() < config.seconds {
+        loaded += loader.next()?.indices.len();
+    }
+    Ok(LoadRate {
+        pictures_per_second: rate(loaded, start.elapsed().as_secs_f64()),
+        pictures_per_cpu_second: rate(loaded, cpu_seconds() - cpu),
+    })
+}
+
 /// Measures.
 ///
 /// # Errors

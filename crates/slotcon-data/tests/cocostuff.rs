@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use slotcon_data::labelled::{LabelLayout, pairs, read_label_map};
+use slotcon_data::picture::DecodeOptions;
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
@@ -47,7 +48,7 @@ fn check(folder: &Path) {
     .unwrap();
     assert!(found.len() >= 13, "{}", found.len());
     for pair in &found {
-        let (_, labels) = pair.load(160, &classes).unwrap();
+        let (_, labels) = pair.load(160, &classes, &DecodeOptions::default()).unwrap();
         let raw = read_label_map(&pair.labels).unwrap();
         assert!(labels.ids().iter().any(|&id| id < 27));
         assert!(raw.ids().iter().all(|&id| id < 182 || id == 255));

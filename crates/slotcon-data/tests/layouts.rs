@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use slotcon_data::labelled::{Classes, LabelLayout, NameList, Pair, pairs};
+use slotcon_data::picture::DecodeOptions;
 use slotcon_data::{Error, LabelMap};
 use tempfile::TempDir;
 
@@ -57,7 +58,7 @@ fn names(pairs: &[Pair]) -> Vec<String> {
 }
 
 fn classes_of(pair: &Pair, classes: &Classes) -> Vec<u16> {
-    let (_, labels): (_, LabelMap) = pair.load(32, classes).unwrap();
+    let (_, labels): (_, LabelMap) = pair.load(32, classes, &DecodeOptions::default()).unwrap();
     labels.ids()[..4].to_vec()
 }
 
@@ -127,7 +128,10 @@ fn voc_leaves_out_pictures_without_labels() {
     let classes = LabelLayout::Voc.classes().unwrap();
     assert_eq!(classes_of(&found[0], &classes), [0, 20, 255, 3]);
     place.labels("labels/2007_1.png", &[21]);
-    let said = found[0].load(32, &classes).unwrap_err().to_string();
+    let said = found[0]
+        .load(32, &classes, &DecodeOptions::default())
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("2007_1.png") && said.contains("id 21"), "{said}");
     fs::remove_file(place.path("labels/2007_1.png")).unwrap();
     place.labels("labels/other.png", &[0]);

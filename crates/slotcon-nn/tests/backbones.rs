@@ -33,6 +33,9 @@ fn parameter_counts_are_the_published_ones() {
         ("resnet50_d", 23_527_264),
         ("resnet101_d", 42_519_392),
         ("resnet152_d", 58_163_040),
+        ("resnet18_c", 11_195_744),
+        ("resnet50_c", 23_527_264),
+        ("resnet101_c", 42_519_392),
         ("resnet50_16s", 23_508_032),
         ("resnext101_32x8d", 86_742_336),
     ];

@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use slotcon_data::loader::PixelBuffer;
+use slotcon_data::picture::left_as_they_lie;
 use slotcon_data::{BadPicture, BufferBytes, BufferSource, Dataset, Loader, LoaderConfig, MakeSample};
 use slotcon_torch::Stopwatch;
 use slotcon_torch::upload::{Pinned, Upload, Uploader};
@@ -23,8 +24,16 @@ pub struct Feed<M: MakeSample> {
     next: Option<Result<Incoming<M::Info>, Error>>,
     /// The batch in use: the loader gets its buffers back when the one after it has been asked for.
     current: Option<Vec<Upload<PixelBuffer>>>,
+    /// Batches and pictures handed over.
+    steps: u64,
+    pictures: u64,
+    /// [`left_as_they_lie`] at the beginning.
+    turned_before: u64,
     pins: Option<Arc<Pins>>,
 }
+
+/// Steps after which pictures are told whose orientation is not applied; an epoch, if that is shorter.
+const ORIENTATION_STEPS: u64 = 20;
 
 /// A batch between loader and network.
 #[derive(Debug)]
@@ -59,6 +68,9 @@ impl<M: MakeSample> Feed<M> {
             uploader: Uploader::new(device)?,
             next: None,
             current: None,
+            steps: 0,
+            pictures: 0,
+            turned_before: left_as_they_lie(),
             pins,
         })
     }
@@ -93,6 +105,8 @@ impl<M: MakeSample> Batches for Feed<M> {
         })?;
         // On a CPU its bytes have been read; on a GPU those of the batch before certainly have.
         self.current = self.uploader.is_async().then_some(pixels);
+        self.steps += 1;
+        self.pictures += info.len() as u64;
         let batch = DeviceBatch {
             pixels: on_device,
             info,
@@ -108,8 +122,19 @@ impl<M: MakeSample> Batches for Feed<M> {
         }
     }
 
-    /// Why memory could not be pinned, if so: copies then wait for the host.
+    /// Pictures that carry an orientation which is not applied; why memory could not be pinned: copies then wait for the host.
     fn warning(&mut self) -> Option<String> {
+        let looked_at = self.loader.steps_per_epoch().min(ORIENTATION_STEPS);
+        if self.steps == looked_at {
+            let turned = left_as_they_lie().saturating_sub(self.turned_before);
+            if turned > 0 {
+                return Some(format!(
+                    "{turned} of about {} pictures read so far carry an EXIF orientation that is not applied: \
+                     data.exif_orientation = true turns them",
+                    self.pictures
+                ));
+            }
+        }
         let reason = self.pins.as_ref()?.failed.get()?;
         let text = format!(
             "memory for pictures cannot be pinned ({reason}): copies to the GPU are slower; see ulimit -l"

@@ -44,6 +44,11 @@ impl RunDirectory {
         self.root.join("report.html")
     }
 
+    /// Details of the last validation as JSON, for tasks that have any.
+    pub fn validation(&self) -> PathBuf {
+        self.root.join("validation.json")
+    }
+
     /// What was said.
     pub fn log(&self) -> PathBuf {
         self.root.join("log.txt")
@@ -120,6 +125,16 @@ impl RunDirectory {
             .map_err(Error::write(&path, "cannot write"))
     }
 
+    /// Writes the details of a validation, as an atomic file.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_validation(&self, json: &str) -> Result<(), Error> {
+        let path = self.validation();
+        write_atomically(&path, |unfinished| fs::write(unfinished, json))
+            .map_err(Error::write(&path, "cannot write"))
+    }
+
     /// Removes what an earlier run left here, and nothing else.
     ///
     /// # Errors
@@ -131,6 +146,7 @@ impl RunDirectory {
             self.log(),
             self.environment(),
             self.report(),
+            self.validation(),
         ];
         files.extend(self.list(&self.root, |name| name.starts_with("events.out.tfevents."))?);
         let checkpoints = self.checkpoints();

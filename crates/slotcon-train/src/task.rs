@@ -78,6 +78,8 @@ pub struct Validation {
     pub numbers: Numbers,
     /// The one by which checkpoints are compared: the highest is the best.
     pub score: f64,
+    /// What is too long for a line of metrics, as JSON: `validation.json` in the run directory holds that of the last validation.
+    pub details: Option<String>,
 }
 
 /// Batches as the task takes them, on its device.

@@ -161,6 +161,9 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
                 self.settle_skipped()?;
                 let mut metrics = self.metrics(&output, pictures / seconds.max(1e-9))?;
                 if let Some(found) = &validation {
+                    if let Some(details) = found.details.as_deref().filter(|_| self.group.is_first()) {
+                        directory.write_validation(details)?;
+                    }
                     metrics.validation = in_group("validation", &found.numbers);
                 }
                 observers.logged(&metrics)?;

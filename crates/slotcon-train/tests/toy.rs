@@ -157,6 +157,7 @@ impl Task for Toy {
         Ok(Some(Validation {
             numbers,
             score: -error,
+            details: None,
         }))
     }
 }

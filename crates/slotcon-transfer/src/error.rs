@@ -37,6 +37,22 @@ pub enum TransferError {
         /// The checkpoint.
         path: PathBuf,
     },
+    /// A segmentor to start from that is another network than the recipe's.
+    #[error(
+        "{}: {key} is {found} in it and {here} in the recipe, so that its weights would mean something else; use --set {key}=… or \
+         a recipe of the same network",
+        path.display()
+    )]
+    OtherNetwork {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The key of the recipe.
+        key: &'static str,
+        /// Its value in the checkpoint.
+        found: String,
+        /// Its value in the recipe.
+        here: String,
+    },
     /// Annotation files of other categories.
     #[error(
         "{}: its categories (numbers and names) are not those of {}; both must be of the same classes",

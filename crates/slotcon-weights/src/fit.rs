@@ -99,7 +99,8 @@ pub fn fit(path: &Path, entries: &[Entry], prefix: &str, found: &Found) -> Resul
         .cloned()
         .collect();
     if !gone.is_empty() || !wrong.is_empty() {
-        let mut parts = Vec::new();
+        let needed = report.matched.len() + wrong.len() + report.missing.len();
+        let mut parts = vec![format!("{} of {needed} tensors match", report.matched.len())];
         if !gone.is_empty() {
             parts.push(format!("{} missing: {}", gone.len(), shown(&gone, SHOWN)));
         }

@@ -61,6 +61,31 @@ pub fn from_detectron2(name: &str) -> String {
         .replace("shortcut.", "downsample.0.")
 }
 
+/// Official name of the deep stem and that of MMSegmentation's `ResNetV1c` and `ResNetV1d`, one flat sequence.
+const MMSEGMENTATION_STEM: [(&str, &str); 6] = [
+    ("conv1.0.0.", "stem.0."),
+    ("conv1.0.1.", "stem.1."),
+    ("conv1.1.0.", "stem.3."),
+    ("conv1.1.1.", "stem.4."),
+    ("conv1.2.", "stem.6."),
+    ("bn1.", "stem.7."),
+];
+
+/// MMSegmentation's name. Only the deep stem differs.
+pub fn to_mmsegmentation(name: &str, deep: bool) -> String {
+    let mut table = MMSEGMENTATION_STEM.iter().filter(|_| deep);
+    let found = table.find_map(|(ours, theirs)| Some(format!("{theirs}{}", name.strip_prefix(ours)?)));
+    found.unwrap_or_else(|| name.into())
+}
+
+/// The way back from [`to_mmsegmentation`].
+pub fn from_mmsegmentation(name: &str) -> String {
+    let found = MMSEGMENTATION_STEM
+        .iter()
+        .find_map(|(ours, theirs)| Some(format!("{ours}{}", name.strip_prefix(theirs)?)));
+    found.unwrap_or_else(|| name.into())
+}
+
 /// What stands before the backbone's names: the part of a name before `layer1.0.conv1.weight`. Sorted, no name twice.
 pub fn backbone_prefixes<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut found: Vec<String> = names
@@ -107,6 +132,8 @@ pub fn arch_of(shapes: &BTreeMap<String, Vec<i64>>) -> Option<Arch> {
         Block::Basic
     };
     let deep = shapes.contains_key("conv1.0.0.weight");
+    // The pooling has a place in the sequence and no weight.
+    let pooled = shapes.contains_key("layer2.0.downsample.2.weight");
     let stem = first("bn1.weight")?;
     let &[width, per_group, ..] = shape("layer1.0.conv2.weight")? else {
         return None;
@@ -118,6 +145,7 @@ pub fn arch_of(shapes: &BTreeMap<String, Vec<i64>>) -> Option<Arch> {
         spec.blocks == stages
             && spec.block == block
             && spec.deep == deep
+            && spec.pooled_shortcut == pooled
             && stem == planes
             && (width, per_group) == (middle, middle / spec.groups)
     })

@@ -276,8 +276,8 @@ fn flatten(
             Node::Int(n) => Value::Int(*n),
             Node::Float(x) => Value::Float(*x),
             Node::Str(text) => {
-                text_bytes += text.len().min(MAX_NAME);
-                Value::Text(text.chars().take(MAX_NAME).collect())
+                text_bytes += text.len();
+                Value::Text(text.clone())
             }
             _ => continue,
         };

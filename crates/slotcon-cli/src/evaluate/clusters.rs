@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::json;
 use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
+use slotcon_data::picture::DecodeOptions;
+use slotcon_data::{Dataset, Layout};
 use slotcon_eval::clusters::baselines::PixelFeatures;
 use slotcon_eval::{Measured, Segmenter, Spread, SubsetScore, TestSet};
 use slotcon_metrics::Matching;
 
-use crate::arguments::{JsonArg, NetworkArgs};
+use crate::arguments::{JsonArg, NetworkArgs, OrientationArg, say_left_out};
 
 /// Unsupervised semantic segmentation: the groups of every pixel against true label maps, by mean intersection over union
 /// and pixel accuracy.
@@ -58,6 +60,8 @@ pub struct Args {
     #[arg(long)]
     baselines: bool,
     #[command(flatten)]
+    orientation: OrientationArg,
+    #[command(flatten)]
     output: JsonArg,
 }
 
@@ -83,8 +87,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None if args.layout == LabelLayout::CocoStuff => NameList::curated(&args.images)?,
         None => None,
     };
+    say_left_out([Dataset::open(std::slice::from_ref(&args.images), Layout::Folder)?.left_out()]);
     let pairs = pairs(&args.images, &args.labels, args.layout, list.as_ref())?;
-    let set = TestSet::load(&pairs, classes, args.side)?;
+    let options = DecodeOptions {
+        exif_orientation: args.orientation.exif_orientation,
+        ..DecodeOptions::default()
+    };
+    let set = TestSet::load(&pairs, classes, args.side, &options)?;
+    set.notes().iter().for_each(|note| eprintln!("{note}"));
     let matching = if args.many_to_one {
         Matching::Majority
     } else {

@@ -1,6 +1,6 @@
 //! `slotcon evaluate semantic`: a fine-tuned network on labelled pictures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -58,10 +58,9 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = device::parse(&args.device.asked)?;
     let network = FineTuned::open(&weights_of(&args.checkpoint)?, device)?;
-    let layout = match args.layout {
-        LabelLayout::Cityscapes => LabelLayout::Cityscapes19,
-        other => other,
-    };
+    let layout = args
+        .layout
+        .to_learn(args.data.as_deref().unwrap_or(Path::new("")));
     let of_data = classes(layout, args.classes.as_ref(), args.data.as_ref())?;
     if of_data.classes != network.classes() {
         bail!(

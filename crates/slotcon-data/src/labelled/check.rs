@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{ClassTable, Pair, read_label_map};
+use super::{ClassTable, Pair};
 use crate::augment::semantic::IGNORED;
 use crate::error::Error;
 
@@ -85,13 +85,10 @@ fn check(
     classes: &mut Vec<u8>,
     into: &mut LabelSummary,
 ) -> Result<(), Error> {
-    let map = read_label_map(&pair.labels)?;
-    table
-        .classes_of(&map, classes)
-        .map_err(|reason| Error::labels(&pair.labels, reason))?;
+    let (width, height) = table.read(&pair.labels, classes)?;
     let size = imagesize::size(&pair.picture)
         .map_err(|e| Error::labels(&pair.picture, format!("is no picture: {e}")))?;
-    let (width, height) = (map.width() as usize, map.height() as usize);
+    let (width, height) = (width as usize, height as usize);
     // A picture that is turned as its EXIF orientation says has its sides exchanged.
     if (size.width, size.height) != (width, height) && (size.height, size.width) != (width, height) {
         return Err(Error::labels(
@@ -136,6 +133,7 @@ mod tests {
             ignore_index: 255,
             things: None,
             ids: None,
+            palette: None,
         };
         let table = ClassTable::new(&classes).unwrap();
         let pair = |name: &str, labels: &[u8]| {

@@ -1,9 +1,9 @@
 //! Label maps: one class id a pixel, read from index PNGs without touching the ids.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
+use std::io::Cursor;
 use std::path::Path;
 
+use super::mat;
 use crate::error::{Error, PictureError, Result};
 use crate::geometry::CropBox;
 
@@ -58,38 +58,76 @@ impl LabelMap {
     }
 }
 
+/// What a file with labels holds.
+#[derive(Debug)]
+pub(super) enum Labels {
+    /// A number a pixel.
+    Ids(LabelMap),
+    /// A colour a pixel, `[height, width, 3]`, rows first.
+    Colours {
+        /// Width in pixels.
+        width: u32,
+        /// The colours.
+        rgb: Vec<u8>,
+    },
+}
+
 /// Reads an index PNG: palette indices or gray values of 1 to 16 bits as they stand in the file (no scaling, no palette
-/// applied).
+/// applied); or a MAT-file of SBD's `cls`.
 ///
 /// # Errors
-/// When the file cannot be read, is no PNG, or has colours instead of ids.
+/// When the file cannot be read, is neither, or has colours instead of ids.
 pub fn read_label_map(path: &Path) -> Result<LabelMap> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    decode_label_map(BufReader::new(file)).map_err(|source| Error::Picture {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    decode_label_map(&bytes).map_err(|source| Error::Picture {
         path: path.into(),
         source,
     })
 }
 
-pub(crate) fn decode_label_map(bytes: impl BufRead + Seek) -> Result<LabelMap, PictureError> {
+fn decode_label_map(bytes: &[u8]) -> Result<LabelMap, PictureError> {
+    match decode_labels(bytes)? {
+        Labels::Ids(map) => Ok(map),
+        Labels::Colours { .. } => Err(PictureError::NotALabelMap("it has RGB colours".into())),
+    }
+}
+
+/// Decodes the file of a label map.
+pub(super) fn decode_labels(bytes: &[u8]) -> Result<Labels, PictureError> {
+    if bytes.starts_with(mat::MAGIC) {
+        return mat::segmentation(bytes)
+            .map(Labels::Ids)
+            .map_err(|reason| PictureError::Decode {
+                format: "MAT-file",
+                reason,
+            });
+    }
     let broken = |e: png::DecodingError| PictureError::Decode {
         format: "PNG",
         reason: e.to_string(),
     };
-    let mut decoder = png::Decoder::new(bytes);
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(broken)?;
     let info = reader.info();
     let (width, height, depth) = (info.width, info.height, info.bit_depth as usize);
-    match info.color_type {
-        png::ColorType::Indexed | png::ColorType::Grayscale => {}
-        other => return Err(PictureError::NotALabelMap(format!("it has {other:?} colours"))),
-    }
+    let coloured = match info.color_type {
+        png::ColorType::Indexed | png::ColorType::Grayscale => false,
+        png::ColorType::Rgb if depth == 8 => true,
+        other => {
+            return Err(PictureError::NotALabelMap(format!(
+                "it has {other:?} colours of {depth} bits"
+            )));
+        }
+    };
     let size = reader
         .output_buffer_size()
         .ok_or_else(|| PictureError::NotALabelMap(format!("{width}x{height} pixels are too many")))?;
     let mut packed = vec![0; size];
     let frame = reader.next_frame(&mut packed).map_err(broken)?;
+    if coloured {
+        return Ok(Labels::Colours { width, rgb: packed });
+    }
     let mut ids = Vec::with_capacity(width as usize * height as usize);
     for row in packed.chunks_exact(frame.line_size).take(height as usize) {
         match depth {
@@ -102,13 +140,11 @@ pub(crate) fn decode_label_map(bytes: impl BufRead + Seek) -> Result<LabelMap, P
             })),
         }
     }
-    Ok(LabelMap::new(width, height, ids))
+    Ok(Labels::Ids(LabelMap::new(width, height, ids)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
 
     fn png_of(width: u32, height: u32, colour: png::ColorType, depth: png::BitDepth, data: &[u8]) -> Vec<u8> {
@@ -128,7 +164,7 @@ mod tests {
         use png::{BitDepth, ColorType};
         let check = |colour, depth, width: u32, data: &[u8], want: &[u16]| {
             let height = want.len() as u32 / width;
-            let map = decode_label_map(Cursor::new(png_of(width, height, colour, depth, data))).unwrap();
+            let map = decode_label_map(&png_of(width, height, colour, depth, data)).unwrap();
             assert_eq!(
                 (map.width(), map.height(), map.ids()),
                 (width, height, want),
@@ -183,7 +219,7 @@ mod tests {
     fn colours_and_half_files_are_refused() {
         let rgb = png_of(1, 1, png::ColorType::Rgb, png::BitDepth::Eight, &[1, 2, 3]);
         assert!(
-            decode_label_map(Cursor::new(&rgb))
+            decode_label_map(&rgb)
                 .unwrap_err()
                 .to_string()
                 .contains("index PNG")
@@ -195,7 +231,7 @@ mod tests {
             png::BitDepth::Eight,
             &[9; 1600],
         );
-        assert!(decode_label_map(Cursor::new(&gray[..gray.len() - 30])).is_err());
+        assert!(decode_label_map(&gray[..gray.len() - 30]).is_err());
         assert!(
             read_label_map(Path::new("no/such.png"))
                 .unwrap_err()

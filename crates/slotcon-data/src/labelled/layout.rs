@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Classes, published};
+use crate::source::{Dataset, Layout};
 
 /// Where the label map of a picture is, and what its numbers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +20,8 @@ pub enum LabelLayout {
     Cityscapes,
     /// The same files as the 19 classes that Cityscapes itself measures; every other id counts for nothing.
     Cityscapes19,
+    /// The 19 classes from `CITY/NAME_gtFine_labelTrainIds.png`, which Cityscapes' own scripts make of the polygons.
+    CityscapesTrainIds,
     /// PASCAL VOC: `JPEGImages` and `SegmentationClass`, 21 classes with the background. Pictures without a map are left out.
     Voc,
     /// ADE20K as SceneParsing publishes it: 150 classes, 0 is none of them.
@@ -27,11 +30,12 @@ pub enum LabelLayout {
 
 impl LabelLayout {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Index,
         Self::CocoStuff,
         Self::Cityscapes,
         Self::Cityscapes19,
+        Self::CityscapesTrainIds,
         Self::Voc,
         Self::Ade20k,
     ];
@@ -43,6 +47,7 @@ impl LabelLayout {
             Self::CocoStuff => "cocostuff",
             Self::Cityscapes => "cityscapes",
             Self::Cityscapes19 => "cityscapes19",
+            Self::CityscapesTrainIds => "cityscapes-trainids",
             Self::Voc => "voc",
             Self::Ade20k => "ade20k",
         }
@@ -55,6 +60,7 @@ impl LabelLayout {
             Self::CocoStuff => Some(published::cocostuff27()),
             Self::Cityscapes => Some(published::cityscapes27()),
             Self::Cityscapes19 => Some(published::cityscapes19()),
+            Self::CityscapesTrainIds => Some(published::cityscapes_train_ids()),
             Self::Voc => Some(published::voc()),
             Self::Ade20k => Some(published::ade20k()),
         }
@@ -64,7 +70,7 @@ impl LabelLayout {
     /// picture of the set.
     pub(super) fn of_picture(self, path: &Path) -> Option<PathBuf> {
         match self {
-            Self::Cityscapes | Self::Cityscapes19 => without(path, "_leftImg8bit"),
+            Self::Cityscapes | Self::Cityscapes19 | Self::CityscapesTrainIds => without(path, "_leftImg8bit"),
             _ => Some(path.with_extension("")),
         }
     }
@@ -73,8 +79,31 @@ impl LabelLayout {
     pub(super) fn of_labels(self, path: &Path) -> Option<PathBuf> {
         match self {
             Self::Cityscapes | Self::Cityscapes19 => without(path, "_gtFine_labelIds"),
+            Self::CityscapesTrainIds => without(path, "_gtFine_labelTrainIds"),
             _ => Some(path.with_extension("")),
         }
+    }
+
+    /// What is learned of a set in `root`: of Cityscapes the 19 classes that it measures itself, from `labelIds` where there are any,
+    /// else from `labelTrainIds`.
+    pub fn to_learn(self, root: &Path) -> Self {
+        if self != Self::Cityscapes {
+            return self;
+        }
+        let folder = root.join("gtFine");
+        let holds = |layout: Self| {
+            let maps = Dataset::open(std::slice::from_ref(&folder), Layout::Folder);
+            maps.is_ok_and(|maps| (0..maps.len()).any(|i| layout.of_labels(&maps.path(i)).is_some()))
+        };
+        match !holds(Self::Cityscapes19) && holds(Self::CityscapesTrainIds) {
+            true => Self::CityscapesTrainIds,
+            false => Self::Cityscapes19,
+        }
+    }
+
+    /// Whether a label map without a picture is a mistake: COCO-Stuff's are published for more pictures than most people have.
+    pub(super) fn is_labelled_throughout(self) -> bool {
+        self != Self::CocoStuff
     }
 
     /// Whether a picture without a label map is a mistake.

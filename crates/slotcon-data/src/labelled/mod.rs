@@ -3,20 +3,23 @@
 mod check;
 mod label_map;
 mod layout;
+mod mat;
 mod pair;
+mod palette;
 mod published;
 mod splits;
 mod table;
+mod voc;
 
 use std::path::Path;
 
 use serde::Deserialize;
 
 pub use check::{LabelSummary, check_labels};
-pub(crate) use label_map::decode_label_map;
 pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
 pub use pair::{NameList, Pair, pairs};
+pub use palette::{Palette, colour};
 pub use splits::Splits;
 pub use table::ClassTable;
 
@@ -39,6 +42,10 @@ pub struct Classes {
     /// count for nothing.
     #[serde(default)]
     pub ids: Option<Vec<u16>>,
+    /// Red, green and blue of each class in maps that are coloured instead of numbered; colours behind those of the classes count
+    /// for nothing. Pictures of predictions have the same colours.
+    #[serde(default)]
+    pub palette: Option<Vec<[u8; 3]>>,
 }
 
 fn default_ignore() -> u16 {
@@ -69,6 +76,15 @@ impl Classes {
         }
         if self.things.is_some_and(|things| things > count) {
             return Err(format!("says that more than its {count} classes are things"));
+        }
+        if let Some(palette) = &self.palette {
+            if palette.len() < count {
+                return Err(format!("has {} colours for {count} classes", palette.len()));
+            }
+            let twice = (0..palette.len()).find(|&i| palette[..i].contains(&palette[i]));
+            if let Some(i) = twice {
+                return Err(format!("has the colour {:?} twice", palette[i]));
+            }
         }
         let mapped = self.ids.iter().flatten();
         match mapped

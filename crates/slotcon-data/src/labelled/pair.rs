@@ -73,6 +73,11 @@ impl NameList {
         &self.path
     }
 
+    /// Its names, in its order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// The pairs that it names, in its order.
     fn choose(&self, found: Vec<(PathBuf, Pair)>) -> Result<Vec<Pair>, Error> {
         let mut by_name: HashMap<String, Pair> = HashMap::new();
@@ -108,11 +113,13 @@ pub fn pairs(
     layout: LabelLayout,
     list: Option<&NameList>,
 ) -> Result<Vec<Pair>, Error> {
+    // Whole folders must fit each other; a list says itself what is taken.
+    let whole = list.is_none() && layout.is_complete();
     let maps = Dataset::open(&[labels.into()], Layout::Folder)?;
-    let mut by_key: HashMap<PathBuf, PathBuf> = HashMap::new();
+    let mut by_key: HashMap<PathBuf, (PathBuf, bool)> = HashMap::new();
     for path in (0..maps.len()).map(|i| maps.path(i)) {
         if let Some(key) = layout.of_labels(below(&path, labels)) {
-            by_key.insert(key, path);
+            by_key.insert(key, (path, false));
         }
     }
     let found = Dataset::open(&[pictures.into()], Layout::Folder)?;
@@ -121,15 +128,28 @@ pub fn pairs(
         let Some(key) = layout.of_picture(below(&picture, pictures)) else {
             continue;
         };
-        match by_key.get(&key).cloned() {
-            Some(labels) => all.push((key, Pair { picture, labels })),
-            // A list says itself what must be there.
-            None if list.is_some() || !layout.is_complete() => {}
+        match by_key.get_mut(&key) {
+            Some((labels, used)) => {
+                *used = true;
+                let labels = labels.clone();
+                all.push((key, Pair { picture, labels }));
+            }
+            None if !whole => {}
             None => {
                 let reason = format!("has no label map ({layout}) below {}", labels.display());
                 return Err(Error::labels(picture, reason));
             }
         }
+    }
+    if whole
+        && layout.is_labelled_throughout()
+        && let Some((map, _)) = by_key.into_values().filter(|(_, used)| !used).min()
+    {
+        let reason = format!(
+            "is a label map ({layout}) without a picture below {}",
+            pictures.display()
+        );
+        return Err(Error::labels(map, reason));
     }
     let chosen = match list {
         Some(list) => list.choose(all)?,
@@ -150,17 +170,21 @@ fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
 }
 
 impl Pair {
-    /// Both, resized to the short side `side` (picture: antialiased bilinear; labels: nearest) and cut to the central
+    /// Both, the picture turned as `options` say, resized to the short side `side` (picture: antialiased bilinear; labels: nearest) and cut to the central
     /// square; ids turned into classes.
     ///
     /// # Errors
     /// A file that cannot be read, sizes that differ, an id that is no class.
-    pub fn load(&self, side: u32, classes: &Classes) -> Result<(Picture, LabelMap), Error> {
-        let picture =
-            decode_rgb(&self.picture, &DecodeOptions::default()).map_err(|source| Error::Picture {
-                path: self.picture.clone(),
-                source,
-            })?;
+    pub fn load(
+        &self,
+        side: u32,
+        classes: &Classes,
+        options: &DecodeOptions,
+    ) -> Result<(Picture, LabelMap), Error> {
+        let picture = decode_rgb(&self.picture, options).map_err(|source| Error::Picture {
+            path: self.picture.clone(),
+            source,
+        })?;
         let labels = read_label_map(&self.labels)?;
         let wrong = |reason: String| Error::labels(&self.labels, reason);
         let (a, b) = (
@@ -168,7 +192,15 @@ impl Pair {
             (labels.width(), labels.height()),
         );
         if a != b {
-            return Err(wrong(format!("is {}x{}, its picture {}x{}", b.0, b.1, a.0, a.1)));
+            let turned = if (a.1, a.0) == b {
+                "; if the picture is to be turned as its EXIF orientation says, ask for it (--exif-orientation)"
+            } else {
+                ""
+            };
+            return Err(wrong(format!(
+                "is {}x{}, its picture {}x{}{turned}",
+                b.0, b.1, a.0, a.1
+            )));
         }
         let named = |&id: &u16| {
             classes.class_of(id).ok_or_else(|| {

@@ -10,6 +10,7 @@ fn classes(names: &[&str], things: Option<usize>, ids: Option<Vec<u16>>) -> Clas
         ignore_index: IGNORED,
         things,
         ids,
+        palette: None,
     }
 }
 
@@ -106,29 +107,36 @@ fn by_id(named: &[(u16, &str)], things: Option<usize>) -> Classes {
 
 /// Cityscapes' 19 classes of its own benchmark, by the ids of `labelIds` (cityscapesScripts' `labels.py`).
 pub(super) fn cityscapes19() -> Classes {
-    const IDS: [(u16, &str); 19] = [
-        (7, "road"),
-        (8, "sidewalk"),
-        (11, "building"),
-        (12, "wall"),
-        (13, "fence"),
-        (17, "pole"),
-        (19, "traffic light"),
-        (20, "traffic sign"),
-        (21, "vegetation"),
-        (22, "terrain"),
-        (23, "sky"),
-        (24, "person"),
-        (25, "rider"),
-        (26, "car"),
-        (27, "truck"),
-        (28, "bus"),
-        (31, "train"),
-        (32, "motorcycle"),
-        (33, "bicycle"),
-    ];
-    by_id(&IDS, None)
+    by_id(&CITYSCAPES19, None)
 }
+
+/// The same by the numbers of `labelTrainIds`, which are the classes themselves.
+pub(super) fn cityscapes_train_ids() -> Classes {
+    classes(&CITYSCAPES19.map(|(_, name)| name), None, None)
+}
+
+/// Id in `labelIds` and name.
+const CITYSCAPES19: [(u16, &str); 19] = [
+    (7, "road"),
+    (8, "sidewalk"),
+    (11, "building"),
+    (12, "wall"),
+    (13, "fence"),
+    (17, "pole"),
+    (19, "traffic light"),
+    (20, "traffic sign"),
+    (21, "vegetation"),
+    (22, "terrain"),
+    (23, "sky"),
+    (24, "person"),
+    (25, "rider"),
+    (26, "car"),
+    (27, "truck"),
+    (28, "bus"),
+    (31, "train"),
+    (32, "motorcycle"),
+    (33, "bicycle"),
+];
 
 /// PASCAL VOC: the background and 20 things.
 pub(super) fn voc() -> Classes {
@@ -327,6 +335,7 @@ mod tests {
             (cocostuff27(), 27),
             (cityscapes27(), 27),
             (cityscapes19(), 19),
+            (cityscapes_train_ids(), 19),
             (voc(), 21),
             (ade20k(), 150),
         ] {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{LabelLayout, NameList, Pair, pairs};
+use super::{LabelLayout, Pair, pairs, voc};
 use crate::error::Error;
 
 /// Pairs of a labelled set by their use.
@@ -22,7 +22,7 @@ impl Splits {
     /// | layout | to learn from | to measure on |
     /// |---|---|---|
     /// | index, cocostuff | `images/train`, `labels/train`; else `images`, `labels` | `images/val`, `labels/val`, if there |
-    /// | voc (the folder `VOC2012`) | `ImageSets/Segmentation/train.txt` with `SegmentationClass` and, if there, `aug.txt` with `SegmentationClassAug` | `val.txt` |
+    /// | voc (the folder `VOC2012`) | `ImageSets/Segmentation/train.txt` with `SegmentationClass` and, if there, the augmented set: `aug.txt`, else SBD's lists without VOC's own pictures, with `SegmentationClassAug` or SBD's `.mat` files (`benchmark_RELEASE/dataset` in, beside or above the folder) | `val.txt` |
     /// | cityscapes, cityscapes19 | `leftImg8bit/train`, `gtFine/train` | the same with `val` |
     /// | ade20k | `images/training`, `annotations/training` | the same with `validation` |
     ///
@@ -34,8 +34,8 @@ impl Splits {
             pairs(&root.join(pictures), &root.join(labels), layout, None)
         };
         match layout {
-            LabelLayout::Voc => Self::voc(root),
-            LabelLayout::Cityscapes | LabelLayout::Cityscapes19 => {
+            LabelLayout::Voc => voc::splits(root),
+            LabelLayout::Cityscapes | LabelLayout::Cityscapes19 | LabelLayout::CityscapesTrainIds => {
                 let split = |name| {
                     of(
                         Path::new("leftImg8bit").join(name),
@@ -84,30 +84,6 @@ impl Splits {
             }
         }
     }
-
-    fn voc(root: &Path) -> Result<Self, Error> {
-        let lists = root.join("ImageSets/Segmentation");
-        let pictures = root.join("JPEGImages");
-        let split = |list: &str, labels: &str| {
-            let list = NameList::open(&lists.join(list))?;
-            pairs(&pictures, &root.join(labels), LabelLayout::Voc, Some(&list))
-        };
-        let mut splits = Self {
-            train: split("train.txt", "SegmentationClass")?,
-            val: split("val.txt", "SegmentationClass")?,
-            notes: Vec::new(),
-        };
-        if lists.join("aug.txt").is_file() {
-            splits.train.extend(split("aug.txt", "SegmentationClassAug")?);
-        } else {
-            splits.notes.push(format!(
-                "{} is not there: only the {} pictures of train.txt are learned from; the augmented set has 10,582",
-                lists.join("aug.txt").display(),
-                splits.train.len()
-            ));
-        }
-        Ok(splits)
-    }
 }
 
 #[cfg(test)]
@@ -122,38 +98,6 @@ mod tests {
     fn names(pairs: &[Pair]) -> Vec<String> {
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         pairs.iter().map(|pair| name(&pair.picture)).collect()
-    }
-
-    #[test]
-    fn voc_takes_the_augmented_list_where_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        for name in ["a", "b", "c"] {
-            touch(at(&format!("JPEGImages/{name}.jpg")));
-        }
-        touch(at("SegmentationClass/a.png"));
-        touch(at("SegmentationClass/c.png"));
-        touch(at("SegmentationClassAug/b.png"));
-        std::fs::create_dir_all(at("ImageSets/Segmentation")).unwrap();
-        std::fs::write(at("ImageSets/Segmentation/train.txt"), "a\n").unwrap();
-        std::fs::write(at("ImageSets/Segmentation/val.txt"), "c\n").unwrap();
-        let plain = Splits::open(folder.path(), LabelLayout::Voc).unwrap();
-        assert_eq!(
-            (names(&plain.train), names(&plain.val)),
-            (vec!["a.jpg".into()], vec!["c.jpg".into()])
-        );
-        assert!(plain.notes[0].contains("aug.txt"), "{:?}", plain.notes);
-        std::fs::write(at("ImageSets/Segmentation/aug.txt"), "b\n").unwrap();
-        let augmented = Splits::open(folder.path(), LabelLayout::Voc).unwrap();
-        assert_eq!(names(&augmented.train), ["a.jpg", "b.jpg"]);
-        std::fs::write(at("ImageSets/Segmentation/val.txt"), "\n").unwrap();
-        let empty = Splits::open(folder.path(), LabelLayout::Voc)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            empty.contains("val.txt") && empty.contains("names no picture"),
-            "{empty}"
-        );
     }
 
     #[test]

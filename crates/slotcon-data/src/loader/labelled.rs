@@ -1,6 +1,5 @@
 //! Labelled crops: a picture and its label map read, decoded and made into a crop of both.
 
-use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use super::make::MakeSample;
 use super::reader::Reader;
 use crate::augment::semantic::{IGNORED, SemanticAugmentConfig, make_semantic, plan_semantic};
 use crate::error::{Error, PictureError, Result};
-use crate::labelled::{ClassTable, decode_label_map};
+use crate::labelled::ClassTable;
 use crate::picture::{Decoder, whole};
 use crate::rng::Stream;
 use crate::source::Dataset;
@@ -66,11 +65,9 @@ impl LabelledMaker {
             .reader
             .read(index as usize, &mut scratch.bytes)
             .map_err(in_labels)?;
-        let map = decode_label_map(Cursor::new(&scratch.bytes)).map_err(in_labels)?;
         self.table
-            .classes_of(&map, &mut scratch.classes)
-            .map_err(|reason| Error::labels(path(), reason))?;
-        Ok((map.width(), map.height()))
+            .decode(&scratch.bytes, &mut scratch.classes)
+            .map_err(in_labels)
     }
 }
 

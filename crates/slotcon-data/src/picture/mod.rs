@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use orient::left_as_they_lie;
 pub use sniff::Format;
 pub(crate) use sniff::SNIFF_BYTES;
 

@@ -1,8 +1,30 @@
 //! Turning a picture as its EXIF orientation says.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use image::metadata::Orientation;
 
 use super::Picture;
+
+/// Pictures decoded by this process whose orientation was not applied.
+static LEFT_AS_THEY_LIE: AtomicU64 = AtomicU64::new(0);
+
+/// How many pictures this process has decoded that carry an orientation and were left as they lie in the file, since nobody asked to
+/// turn them; those decoded several times count as often.
+pub fn left_as_they_lie() -> u64 {
+    LEFT_AS_THEY_LIE.load(Ordering::Relaxed)
+}
+
+/// The orientation that is to be applied: `found`, where that is `wanted`. One that is not is counted.
+pub(super) fn applied(found: Orientation, wanted: bool) -> Orientation {
+    if wanted {
+        return found;
+    }
+    if found != Orientation::NoTransforms {
+        LEFT_AS_THEY_LIE.fetch_add(1, Ordering::Relaxed);
+    }
+    Orientation::NoTransforms
+}
 
 /// The orientation in an EXIF block (the bytes after `Exif\0\0`).
 pub(super) fn of_exif(exif: &[u8]) -> Orientation {

@@ -44,11 +44,11 @@ pub(super) fn decode(
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     check_size(u64::from(width), u64::from(height), options)?;
-    let orientation = match decoder.exif_metadata() {
-        _ if !options.exif_orientation => Orientation::NoTransforms,
+    let found = match decoder.exif_metadata() {
         Ok(Some(exif)) => orient::of_exif(&exif),
         _ => tagged.unwrap_or(Orientation::NoTransforms),
     };
+    let orientation = orient::applied(found, options.exif_orientation);
     let decoded = DynamicImage::from_decoder(decoder).map_err(broken)?;
     Ok((Picture::new(width, height, to_rgb(decoded)), orientation))
 }

@@ -9,6 +9,7 @@ mod sampling;
 use rayon::prelude::*;
 use serde::Serialize;
 use slotcon_data::labelled::{Classes, Pair};
+use slotcon_data::picture::DecodeOptions;
 use slotcon_data::{LabelMap, Picture};
 use slotcon_metrics::{ClusterScore, Confusion, Matching};
 
@@ -77,16 +78,54 @@ impl TestSet {
     ///
     /// # Errors
     /// The first pair that cannot be used.
-    pub fn load(pairs: &[Pair], classes: Classes, side: u32) -> Result<Self, Error> {
+    pub fn load(pairs: &[Pair], classes: Classes, side: u32, options: &DecodeOptions) -> Result<Self, Error> {
         let pictures = pairs
             .par_iter()
-            .map(|pair| pair.load(side, &classes))
+            .map(|pair| pair.load(side, &classes, options))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             pictures,
             classes,
             side,
         })
+    }
+
+    /// What the labels hold that one should know before believing a number: the part that is ignored, classes that never
+    /// occur, maps that look like masks of one thing.
+    pub fn notes(&self) -> Vec<String> {
+        let (mut pixels, mut ignored) = (vec![0u64; self.classes()], 0u64);
+        for id in self.pictures.iter().flat_map(|(_, labels)| labels.ids()) {
+            match pixels.get_mut(usize::from(*id)) {
+                Some(count) if *id != self.classes.ignore_index => *count += 1,
+                _ => ignored += 1,
+            }
+        }
+        let all = ignored + pixels.iter().sum::<u64>();
+        let share = 100.0 * ignored as f64 / all.max(1) as f64;
+        let mut notes = vec![format!("{share:.1} % of the labelled pixels are ignored")];
+        let named = pixels.iter().zip(&self.classes.classes);
+        let absent = Vec::from_iter(
+            named
+                .filter(|(count, _)| **count == 0)
+                .map(|(_, name)| name.as_str()),
+        );
+        if !absent.is_empty() {
+            notes.push(format!(
+                "warning: {} of {} classes never occur in the label maps: {}",
+                absent.len(),
+                pixels.len(),
+                absent.join(", ")
+            ));
+        }
+        if absent.len() + 1 == pixels.len() && ignored > 0 {
+            notes.push(format!(
+                "warning: the label maps hold a single class beside {}, which is ignored: they look like masks of one thing, and \
+                 any clusters would score 100 %. Write class numbers (0 for background, 1 for the thing), or map them by \"ids\" \
+                 in the classes file",
+                self.classes.ignore_index
+            ));
+        }
+        notes
     }
 
     /// C, the number of classes.

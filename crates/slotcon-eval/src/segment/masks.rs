@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use slotcon_data::Picture;
+use slotcon_data::labelled::Palette;
 use slotcon_metrics::rle;
 
 use slotcon_weights::atomic_file::{WriteError, write_bytes};
@@ -10,23 +11,17 @@ use slotcon_weights::atomic_file::{WriteError, write_bytes};
 /// How much of an overlay is the group's colour, in 256ths.
 const OPACITY: u32 = 128;
 
-/// A colour for every id: hues a golden angle apart, so that neighbours differ, in three brightnesses.
-pub fn colour(id: u16) -> [u8; 3] {
-    let hue = f64::from(id) * 0.618_033_988_749_895 % 1.0 * 6.0;
-    let value = [1.0, 0.75, 0.5][usize::from(id / 7 % 3)];
-    let part = |offset: f64| {
-        let x = (hue + offset) % 6.0;
-        let ramp = (2.0 - (x - 2.0).abs()).clamp(0.0, 1.0);
-        (255.0 * value * (0.15 + 0.85 * ramp)).round() as u8
-    };
-    [part(2.0), part(0.0), part(4.0)]
-}
-
-/// Writes ids as an index PNG: 8 bits with a palette, or 16 bits gray where an id is above 255.
+/// Writes ids as an index PNG: 8 bits with `palette`, or 16 bits gray where an id is above 255.
 ///
 /// # Errors
 /// What the file system says; nothing half-written stays.
-pub fn write_index_png(path: &Path, width: u32, height: u32, ids: &[u16]) -> Result<(), WriteError> {
+pub fn write_index_png(
+    path: &Path,
+    width: u32,
+    height: u32,
+    ids: &[u16],
+    palette: Palette,
+) -> Result<(), WriteError> {
     let wide = ids.iter().any(|&id| id > 255);
     let data: Vec<u8> = if wide {
         ids.iter().flat_map(|id| id.to_be_bytes()).collect()
@@ -40,20 +35,24 @@ pub fn write_index_png(path: &Path, width: u32, height: u32, ids: &[u16]) -> Res
             encoder.set_depth(png::BitDepth::Sixteen);
         } else {
             encoder.set_color(png::ColorType::Indexed);
-            encoder.set_palette((0..256u16).flat_map(colour).collect::<Vec<u8>>());
+            encoder.set_palette((0..256u16).flat_map(|id| palette.colour(id)).collect::<Vec<u8>>());
         }
         encoder.write_header()?.write_image_data(&data)
     })
 }
 
 /// The picture with each id's colour over it, borders between ids in white.
-pub fn overlay(picture: &Picture, ids: &[u16]) -> Picture {
+pub fn overlay(picture: &Picture, ids: &[u16], palette: Palette) -> Picture {
     let row = picture.width() as usize;
     let mut rgb = picture.rgb().to_vec();
     for (i, pixel) in rgb.chunks_exact_mut(3).enumerate() {
         let right = (i + 1) % row != 0 && ids[i] != ids[i + 1];
         let below = i + row < ids.len() && ids[i] != ids[i + row];
-        let over = if right || below { [255; 3] } else { colour(ids[i]) };
+        let over = if right || below {
+            [255; 3]
+        } else {
+            palette.colour(ids[i])
+        };
         for (p, c) in pixel.iter_mut().zip(over) {
             *p = ((u32::from(*p) * (256 - OPACITY) + u32::from(c) * OPACITY) / 256) as u8;
         }
@@ -65,8 +64,13 @@ pub fn overlay(picture: &Picture, ids: &[u16]) -> Picture {
 ///
 /// # Errors
 /// What the file system says; nothing half-written stays.
-pub fn write_overlay(path: &Path, picture: &Picture, ids: &[u16]) -> Result<(), WriteError> {
-    write_picture(path, &overlay(picture, ids))
+pub fn write_overlay(
+    path: &Path,
+    picture: &Picture,
+    ids: &[u16],
+    palette: Palette,
+) -> Result<(), WriteError> {
+    write_picture(path, &overlay(picture, ids, palette))
 }
 
 /// Writes a picture as a PNG.
@@ -103,7 +107,7 @@ fn write_png(
 
 #[cfg(test)]
 mod tests {
-    use slotcon_data::labelled::read_label_map;
+    use slotcon_data::labelled::{colour, read_label_map};
 
     use super::*;
 
@@ -112,7 +116,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for ids in [[0u16, 7, 255, 3, 3, 200], [0, 256, 65535, 1, 2, 3]] {
             let path = folder.path().join("ids.png");
-            write_index_png(&path, 3, 2, &ids).unwrap();
+            write_index_png(&path, 3, 2, &ids, Palette::default()).unwrap();
             let map = read_label_map(&path).unwrap();
             assert_eq!((map.width(), map.height(), map.ids()), (3, 2, ids.as_slice()));
         }
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn an_overlay_has_the_groups_colours_and_white_borders() {
         let picture = Picture::new(3, 2, vec![100; 18]);
-        let drawn = overlay(&picture, &[1, 1, 2, 1, 1, 2]);
+        let drawn = overlay(&picture, &[1, 1, 2, 1, 1, 2], Palette::default());
         let pixel = |i: usize| &drawn.rgb()[i * 3..][..3];
         assert_eq!(pixel(0), colour(1).map(|c| ((100 + u32::from(c)) / 2) as u8));
         assert_eq!(pixel(1), [177; 3]);

@@ -39,8 +39,10 @@ pub struct ResNetSpec {
     pub groups: i64,
     /// Width of a group over the stage's nominal width of 64.
     pub group_width: i64,
-    /// The "D" variants: three 3x3 convolutions as the stem, average pooling in front of the shortcut's 1x1.
+    /// Whether the stem is three 3x3 convolutions instead of one 7x7.
     pub deep: bool,
+    /// Whether an average pooling strides in front of the shortcut's 1x1 convolution, instead of that convolution.
+    pub pooled_shortcut: bool,
     /// Pixels of the input per position of the last stage's output, as upstream builds it.
     pub output_stride: i64,
 }
@@ -55,11 +57,22 @@ impl ResNetSpec {
             groups: 1,
             group_width: 64,
             deep: false,
+            pooled_shortcut: false,
             output_stride: 32,
         }
     }
 
+    /// The "D" variants.
     const fn deep(self) -> Self {
+        Self {
+            deep: true,
+            pooled_shortcut: true,
+            ..self
+        }
+    }
+
+    /// The "C" variants: the stem of "D", the shortcut of the plain ones.
+    const fn deep_stem(self) -> Self {
         Self { deep: true, ..self }
     }
 
@@ -119,6 +132,12 @@ archs! {
     ResNet101D = ResNetSpec::new("resnet101_d", Block::Bottleneck, R101).deep();
     /// ResNet-152-D.
     ResNet152D = ResNetSpec::new("resnet152_d", Block::Bottleneck, R152).deep();
+    /// ResNet-18-C, MMSegmentation's `ResNetV1c`: deep stem, plain shortcut.
+    ResNet18C = ResNetSpec::new("resnet18_c", Block::Basic, R18).deep_stem();
+    /// ResNet-50-C.
+    ResNet50C = ResNetSpec::new("resnet50_c", Block::Bottleneck, R50).deep_stem();
+    /// ResNet-101-C.
+    ResNet101C = ResNetSpec::new("resnet101_c", Block::Bottleneck, R101).deep_stem();
     /// ResNet-50 with output stride 16: the last stage is dilated, not strided.
     ResNet50S16 = ResNetSpec { output_stride: 16, ..ResNetSpec::new("resnet50_16s", Block::Bottleneck, R50) };
     /// ResNet-50, twice as wide.

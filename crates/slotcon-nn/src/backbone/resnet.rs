@@ -79,7 +79,7 @@ impl ResNetConfig {
     }
 }
 
-/// First layers: one 7x7 convolution, or three 3x3 ones ("D"); the norm of the last belongs to the network.
+/// First layers: one 7x7 convolution, or three 3x3 ones (deep); the norm of the last belongs to the network.
 #[derive(Debug)]
 struct Stem {
     before: Vec<(Conv2d, BatchNorm)>,
@@ -131,7 +131,7 @@ struct Downsample {
 
 impl Downsample {
     fn new(path: &Path, block: &ResidualConfig, output: i64) -> Self {
-        let average_pool = block.resnet.arch.spec().deep;
+        let average_pool = block.resnet.arch.spec().pooled_shortcut;
         let (pool, stride) = if average_pool {
             (Some(block.stride), 1)
         } else {

@@ -2,7 +2,7 @@
 
 use slotcon_data::Picture;
 use slotcon_data::rle::Runs;
-use slotcon_eval::segment::masks::colour;
+use slotcon_data::labelled::colour;
 
 /// How much of an object's pixels is its colour, in 256ths.
 const OPACITY: u32 = 110;

@@ -6,9 +6,10 @@ use slotcon_data::Layout;
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::source::readable;
 
+use slotcon_data::labelled::{Palette, colour};
 use slotcon_eval::pictures::Silent;
 use slotcon_eval::segment::GroupedPicture;
-use slotcon_eval::segment::masks::{colour, overlay};
+use slotcon_eval::segment::masks::overlay;
 use slotcon_eval::survey::{Config, Survey, survey};
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
 
@@ -78,7 +79,7 @@ fn segments(segmenter: &Segmenter, pictures: &Pictures) -> Result<String, Error>
             "<figure class=\"card\"><div class=\"pair\">{}{}</div><figcaption class=\"quiet small\">{} · {} groups</figcaption>\
              </figure>\n",
             image(&small, &format!("The picture {name}"))?,
-            image(&overlay(&small, &ids), &format!("The groups in {name}"))?,
+            image(&overlay(&small, &ids, Palette::default()), &format!("The groups in {name}"))?,
             escape(&name),
             present.len()
         ));

@@ -1,9 +1,11 @@
 //! The report of fine-tuning for semantic segmentation: IoU by class, and pictures beside truth and prediction, in the frame of
 //! [`crate::run`].
 
+mod confusion;
+
 use std::path::Path;
 
-use slotcon_data::labelled::{ClassTable, Classes, LabelMap, Pair, read_label_map};
+use slotcon_data::labelled::{ClassTable, Classes, LabelMap, Pair, Palette};
 use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb};
 use slotcon_data::resize::{resize_labels, resize_short_side};
 use slotcon_eval::segment::masks::overlay;
@@ -46,6 +48,7 @@ pub fn write_report(directory: RunDirectory, path: &Path, options: &Options) -> 
         recipe: SemanticRecipe::from_toml(run.recipe_text(), &place)?,
         samples: samples(run.directory(), options),
         last: last_validation(run.directory()),
+        confusion: confusion::of(run.directory()),
     };
     run.write_report(path, &panel)
 }
@@ -58,6 +61,8 @@ struct Semantic {
     samples: Result<String, String>,
     /// IoU by class of the last validation.
     last: Vec<(String, Option<f64>)>,
+    /// What the last validation took for what, as HTML.
+    confusion: Option<String>,
 }
 
 /// IoU by class in the last line of `metrics.jsonl` that has any.
@@ -96,17 +101,18 @@ fn samples(directory: &RunDirectory, options: &Options) -> Result<String, String
 /// One picture: itself, the truth over it, the prediction over it.
 fn sample(network: &FineTuned, pair: &Pair, table: &ClassTable) -> Result<String, String> {
     let picture = decode_rgb(&pair.picture, &DecodeOptions::default()).map_err(|e| e.to_string())?;
-    let map = read_label_map(&pair.labels).map_err(|e| e.to_string())?;
     let mut classes = Vec::new();
-    table.classes_of(&map, &mut classes)?;
-    let truth = LabelMap::new(
-        map.width(),
-        map.height(),
-        classes.into_iter().map(u16::from).collect(),
-    );
+    let (width, height) = table
+        .read(&pair.labels, &mut classes)
+        .map_err(|e| e.to_string())?;
+    let truth = LabelMap::new(width, height, classes.into_iter().map(u16::from).collect());
     let found = network.evaluator().classes(&picture).map_err(|e| e.to_string())?;
     let small = resize_short_side(&picture, SIDE);
-    let over = |map: &LabelMap| overlay(&small, resize_labels(map, small.width(), small.height()).ids());
+    let palette = Palette(&network.recipe().data.palette);
+    let over = |map: &LabelMap| {
+        let ids = resize_labels(map, small.width(), small.height());
+        overlay(&small, ids.ids(), palette)
+    };
     let name = pair
         .picture
         .file_name()
@@ -190,9 +196,15 @@ impl Panel for Semantic {
             table = "<p class=\"card\">Nothing was measured yet.</p>\n".into();
         }
         let part = |id, title, html| Section { id, title, html };
-        vec![
+        let mut all = vec![
             part("segments", "Truth and prediction", samples),
             part("classes", "IoU by class", table),
-        ]
+        ];
+        all.extend(
+            self.confusion
+                .clone()
+                .map(|html| part("confusion", "Confusion", html)),
+        );
+        all
     }
 }

@@ -22,6 +22,11 @@ pub enum Start {
         /// SlotCon checkpoint, else the only one.
         prefix: Option<String>,
     },
+    /// A whole segmentor with the same classes: a checkpoint of this task.
+    Segmentor {
+        /// The checkpoint.
+        path: PathBuf,
+    },
 }
 
 /// What a run learns from.

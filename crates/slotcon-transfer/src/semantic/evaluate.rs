@@ -1,7 +1,7 @@
 //! A segmentor on whole pictures: their classes, and how well these match label maps.
 
 use slotcon_data::augment::semantic::{IGNORED, fitted};
-use slotcon_data::labelled::{ClassTable, LabelMap, Pair, read_label_map};
+use slotcon_data::labelled::{ClassTable, LabelMap, Pair};
 use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb};
 use slotcon_data::resize::opencv::{Region, resize_linear};
 use slotcon_metrics::{Confusion, SemanticScore};
@@ -168,18 +168,15 @@ fn load(
         path: pair.picture.clone(),
         source,
     })?;
-    let map = read_label_map(&pair.labels)?;
     let wrong = |reason: String| TransferError::Labels {
         path: pair.labels.clone(),
         reason,
     };
     let mut classes = Vec::new();
-    table.classes_of(&map, &mut classes).map_err(wrong)?;
-    if (map.width(), map.height()) != (picture.width(), picture.height()) {
+    let (width, height) = table.read(&pair.labels, &mut classes)?;
+    if (width, height) != (picture.width(), picture.height()) {
         return Err(wrong(format!(
-            "has {}x{} pixels, its picture {}x{}",
-            map.width(),
-            map.height(),
+            "has {width}x{height} pixels, its picture {}x{}",
             picture.width(),
             picture.height()
         )));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use slotcon_nn::Store;
 use slotcon_train::{Checkpoint, Error};
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use super::evaluate::Evaluator;
 use super::network::Segmentor;
@@ -49,6 +49,14 @@ impl FineTuned {
     /// What it was trained by.
     pub fn recipe(&self) -> &SemanticRecipe {
         &self.recipe
+    }
+
+    /// Normalised pictures `[B, 3, H, W]` to logits `[B, classes, H, W]`, whole or in windows as the recipe says.
+    ///
+    /// # Errors
+    /// Pictures of another shape.
+    pub fn logits(&self, pictures: &Tensor) -> Result<Tensor, slotcon_torch::Error> {
+        self.recipe.inference().logits(&self.network, pictures)
     }
 
     /// It as the recipe says that pictures are measured.

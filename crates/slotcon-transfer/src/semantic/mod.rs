@@ -1,10 +1,12 @@
 //! Semantic segmentation by a fully convolutional network, number for number as MMSegmentation trains and tests it.
 
+mod bench;
 mod data;
 mod evaluate;
 mod fine_tuned;
 mod inference;
 mod loss;
+pub mod mmsegmentation;
 mod network;
 mod recipe;
 mod task;

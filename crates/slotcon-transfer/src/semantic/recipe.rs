@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use slotcon_data::augment::semantic::SemanticAugmentConfig;
 use slotcon_nn::{Arch, FcnConfig, ResNetConfig};
+use slotcon_train::normalise::{MEAN, STD};
 use slotcon_train::recipe::check::{fraction, not_negative, require, wrong};
 use slotcon_train::recipe::{
     LoadingRecipe, OptimRecipe, OptimizerName, Published, RecipeError, RunRecipe, ScheduleName, TaskRecipe,
@@ -44,6 +45,8 @@ pub enum Normalisation {
 pub struct DataRecipe {
     /// Names of the classes, in their order; empty: those of the data set.
     pub classes: Vec<String>,
+    /// Colours of the classes in pictures for people, red, green and blue; empty: some that differ.
+    pub palette: Vec<[u8; 3]>,
     /// What pixels become before the network sees them: `imagenet` or `imagenet-undivided`.
     pub normalisation: Normalisation,
     /// How pictures are loaded.
@@ -58,6 +61,7 @@ impl Default for DataRecipe {
     fn default() -> Self {
         Self {
             classes: Vec::new(),
+            palette: Vec::new(),
             normalisation: Normalisation::Imagenet,
             loading: LoadingRecipe::default(),
             augment: SemanticAugmentConfig {
@@ -89,6 +93,8 @@ pub struct SegmentorRecipe {
     pub dropout: f64,
     /// Weight of a second head on the third stage; 0: none.
     pub auxiliary_weight: f64,
+    /// Dilation of its one convolution.
+    pub auxiliary_dilation: i64,
     /// Whether logits are resized corner to corner; needs sides of a multiple of the output stride plus 1.
     pub align_corners: bool,
     /// Leaves the backbone as it came: only the head learns.
@@ -106,6 +112,7 @@ impl Default for SegmentorRecipe {
             concat_input: false,
             dropout: 0.1,
             auxiliary_weight: 0.0,
+            auxiliary_dilation: 1,
             align_corners: false,
             freeze_backbone: false,
         }
@@ -162,6 +169,28 @@ impl Default for SemanticRecipe {
     }
 }
 
+impl Normalisation {
+    /// Its name in recipes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Imagenet => "imagenet",
+            Self::ImagenetUndivided => "imagenet-undivided",
+        }
+    }
+
+    /// Mean and deviation of red, green and blue, applied to values of 0..255.
+    pub fn mean_and_std(self) -> ([f64; 3], [f64; 3]) {
+        let times = |factor: f64| {
+            let widened = |values: [f32; 3]| values.map(|x| (f64::from(x) * 1e3).round() / 1e3 * factor);
+            (widened(MEAN), widened(STD))
+        };
+        match self {
+            Self::Imagenet => times(255.0),
+            Self::ImagenetUndivided => times(1.0),
+        }
+    }
+}
+
 impl SemanticRecipe {
     /// The network for so many classes.
     ///
@@ -201,7 +230,13 @@ impl SemanticRecipe {
             ),
             auxiliary: (model.auxiliary_weight > 0.0).then(|| AuxiliaryConfig {
                 stage: 2,
-                head: head(channels[2], model.head_channels / 2, 1, 1, false),
+                head: head(
+                    channels[2],
+                    model.head_channels / 2,
+                    1,
+                    model.auxiliary_dilation,
+                    false,
+                ),
                 weight: model.auxiliary_weight,
             }),
             align_corners: model.align_corners,
@@ -241,7 +276,7 @@ impl TaskRecipe for SemanticRecipe {
             text: include_str!("../../../../recipes/ade20k-fcn-d8-80k.toml"),
         },
     ];
-    const FREE: &'static [&'static str] = &["run.validate_every"];
+    const FREE: &'static [&'static str] = &["data.palette", "run.validate_every"];
 
     fn check(&self) -> Result<(), RecipeError> {
         let (data, model, test) = (&self.data, &self.model, &self.test);
@@ -265,6 +300,12 @@ impl TaskRecipe for SemanticRecipe {
             model.head_dilation >= 1,
             "model.head_dilation",
             model.head_dilation,
+            "must be at least 1",
+        )?;
+        require(
+            model.auxiliary_dilation >= 1,
+            "model.auxiliary_dilation",
+            model.auxiliary_dilation,
             "must be at least 1",
         )?;
         require(

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use slotcon_data::loader::{CropInfo, LabelledMaker};
 use slotcon_data::rng::{Purpose, Stream};
+use slotcon_metrics::Confusion;
 use slotcon_nn::Store;
 use slotcon_torch::distributed::Ranks;
 use slotcon_torch::{autocast, channels_last};
@@ -13,7 +15,7 @@ use slotcon_train::feed::{DeviceBatch, Feed};
 use slotcon_train::normalise::Normaliser;
 use slotcon_train::recipe::TaskRecipe;
 use slotcon_train::task::{Forward, Part, Position, Share, Validation};
-use slotcon_train::{Error, Metrics, Task};
+use slotcon_train::{Checkpoint, Error, Metrics, Task};
 use slotcon_weights::{WeightFile, find_backbone, fit};
 use tch::{Device, Kind, Tensor};
 
@@ -21,6 +23,7 @@ use super::data::{SemanticData, Sources, Start};
 use super::evaluate::{Evaluator, measure};
 use super::network::{Losses, Segmentor};
 use super::recipe::{Normalisation, SemanticRecipe};
+use crate::error::TransferError;
 
 /// A segmentor being trained.
 #[derive(Debug)]
@@ -33,13 +36,55 @@ pub struct SemanticSegmentation {
 }
 
 impl Normalisation {
-    /// Mean and deviation of red, green and blue, applied to values of 0..255.
+    /// It, for pictures on `device`.
     pub fn on(self, device: Device) -> Normaliser {
         use slotcon_train::normalise::{MEAN, STD};
         match self {
             Self::Imagenet => Normaliser::new(device),
             Self::ImagenetUndivided => Normaliser::with(MEAN, STD, device),
         }
+    }
+}
+
+/// Pixels by true class (rows) and predicted class (columns), as JSON.
+fn confusion(names: &[String], counted: &Confusion) -> String {
+    let classes = 0..counted.classes();
+    let rows = classes
+        .clone()
+        .map(|class| Vec::from_iter(classes.clone().map(|found| counted.count(class, found))));
+    json!({"classes": names, "confusion": rows.collect::<Vec<_>>()}).to_string()
+}
+
+/// Whether weights of `found` mean in `here` what they meant there; else the first key that differs, its value in both.
+fn same_network(found: &SemanticRecipe, here: &SemanticRecipe) -> Result<(), (&'static str, String, String)> {
+    let values = |recipe: &SemanticRecipe| {
+        let model = &recipe.model;
+        [
+            ("data.classes", recipe.data.classes.join(", ")),
+            ("data.normalisation", recipe.data.normalisation.name().to_owned()),
+            ("model.arch", model.arch.clone()),
+            ("model.output_stride", model.output_stride.to_string()),
+            ("model.head_channels", model.head_channels.to_string()),
+            ("model.head_convolutions", model.head_convolutions.to_string()),
+            ("model.head_dilation", model.head_dilation.to_string()),
+            ("model.concat_input", model.concat_input.to_string()),
+            ("model.align_corners", model.align_corners.to_string()),
+            (
+                "model.auxiliary_weight",
+                (if model.auxiliary_weight > 0.0 {
+                    "above 0"
+                } else {
+                    "0"
+                })
+                .to_owned(),
+            ),
+            ("model.auxiliary_dilation", model.auxiliary_dilation.to_string()),
+        ]
+    };
+    let both = values(found).into_iter().zip(values(here));
+    match both.into_iter().find(|(found, here)| found != here) {
+        Some(((key, found), (_, here))) => Err((key, found, here)),
+        None => Ok(()),
     }
 }
 
@@ -120,17 +165,32 @@ impl Task for SemanticSegmentation {
 
     fn initialise(&mut self, sources: &Sources) -> Result<Vec<String>, Error> {
         let mut notes = self.data.notes();
-        if let Start::Backbone { path, prefix } = &sources.start {
-            let found = find_backbone(&WeightFile::open(path)?, prefix.as_deref())?;
-            let report = fit(path, &self.store.entries(), "backbone.", &found.tensors)?;
-            notes.push(format!(
-                "backbone from {}: {} of its tensors taken{}",
-                path.display(),
-                report.matched.len(),
-                found.note.map_or_else(String::new, |note| format!("; {note}"))
-            ));
-        } else {
-            notes.push("the backbone starts from random weights".into());
+        match &sources.start {
+            Start::Backbone { path, prefix } => {
+                let found = find_backbone(&WeightFile::open(path)?, prefix.as_deref())?;
+                let report = fit(path, &self.store.entries(), "backbone.", &found.tensors)?;
+                notes.push(format!(
+                    "backbone from {}: {} of its tensors taken{}",
+                    path.display(),
+                    report.matched.len(),
+                    found.note.map_or_else(String::new, |note| format!("; {note}"))
+                ));
+            }
+            Start::Segmentor { path } => {
+                let checkpoint = Checkpoint::<SemanticRecipe>::open(path)?;
+                let found = &checkpoint.recipe;
+                same_network(found, &self.recipe).map_err(|(key, found, here)| {
+                    TransferError::OtherNetwork {
+                        path: path.clone(),
+                        key,
+                        found,
+                        here,
+                    }
+                })?;
+                checkpoint.load_network(&self.store)?;
+                notes.push(format!("all weights from {}", path.display()));
+            }
+            Start::Scratch => notes.push("the backbone starts from random weights".into()),
         }
         Ok(notes)
     }
@@ -211,6 +271,7 @@ impl Task for SemanticSegmentation {
         Ok(Some(Validation {
             score: score.miou,
             numbers,
+            details: Some(confusion(&self.data.names, measured.confusion())),
         }))
     }
 }

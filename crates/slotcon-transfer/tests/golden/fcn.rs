@@ -8,11 +8,13 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use slotcon_golden as golden;
 use slotcon_nn::{Arch, FcnConfig, ResNetConfig, Role, Store};
+use slotcon_torch::distributed::{Ranks, Traffic};
 use slotcon_torch::multi_tensor::{OptimizerStep, Rule, TensorGroup};
 use slotcon_transfer::semantic::{AuxiliaryConfig, Inference, Segmentor, SegmentorConfig, Window};
 use tch::{Device, Kind, Tensor};
 
 use crate::compare::{Comparison, fill};
+use crate::ranks;
 
 /// Relative differences that are allowed; those of tensors are relative to the largest value.
 const LOSS: f64 = 1e-7;
@@ -61,10 +63,28 @@ struct Losses {
     total: f64,
 }
 
-/// One trial.
+/// One trial alone; where the batch has two halves one more with a process for each.
 pub fn trials(case: &golden::Case) -> Vec<Trial> {
     let (name, path) = (case.name(), case.file.clone());
-    vec![Trial::test(name.clone(), move || check(&path, &name))]
+    let pictures = std::fs::read(&path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Case>(&bytes).ok())
+        .map_or(0, |case| case.config.pictures.len());
+    let sizes = [1, 2]
+        .into_iter()
+        .filter(|size| pictures >= *size && pictures.is_multiple_of(*size));
+    sizes
+        .map(|size| {
+            let path = path.clone();
+            let name = match size {
+                1 => name.clone(),
+                size => format!("{name} over {size} ranks"),
+            };
+            Trial::test(name.clone(), move || {
+                ranks::run(&name, size, |ranks| check(&path, &name, ranks))
+            })
+        })
+        .collect()
 }
 
 fn segmentor(config: &Config) -> Result<SegmentorConfig, Failed> {
@@ -111,13 +131,13 @@ fn normalised(picture: &Tensor, config: &Config) -> Tensor {
     slotcon_torch::channels_last(&x)
 }
 
-fn check(path: &Path, name: &str) -> Result<(), Failed> {
+fn check(path: &Path, name: &str, ranks: &Ranks) -> Result<(), Failed> {
     let case: Case = serde_json::from_slice(&std::fs::read(path)?)?;
     let bytes = std::fs::read(path.with_extension("safetensors"))?;
     let mut all = Comparison::new(SafeTensors::deserialize(&bytes)?);
     let config = &case.config;
 
-    let store = Store::new(Device::Cpu, Kind::Double);
+    let store = Store::across(Device::Cpu, Kind::Double, ranks.clone());
     let network = Segmentor::new(&store.root(), segmentor(config)?);
     fill(&store, |_| 1.0);
     let entries = store.entries();
@@ -139,6 +159,10 @@ fn check(path: &Path, name: &str) -> Result<(), Failed> {
         .collect::<Vec<_>>();
     let pictures = Tensor::cat(&pictures, 0);
     let labels = Tensor::stack(&batch("labels")?, 0);
+    // This rank's share of both.
+    let share = config.pictures.len() as i64 / ranks.size() as i64;
+    let own = |all: &Tensor| all.narrow(0, share * ranks.rank() as i64, share);
+    let (pictures, labels) = (own(&pictures), own(&labels));
 
     let rule = Rule {
         lars: None,
@@ -154,25 +178,26 @@ fn check(path: &Path, name: &str) -> Result<(), Failed> {
     let mut found = Tensor::zeros([0i64; 0], (Kind::Float, Device::Cpu));
     for (step, losses) in case.losses.iter().take(config.steps).enumerate() {
         let got = network.losses(&network.forward_train(&pictures)?, &labels)?;
-        let mut check_loss = |name: &str, got: &Tensor, expected: f64| {
+        let mut check_loss = |name: &str, got: &Tensor, expected: f64| -> Result<(), Failed> {
             all.check_against(
                 &format!("losses[{step}].{name}"),
-                got,
+                &ranks.mean(&got.detach(), Traffic::Metrics)?,
                 &Tensor::from(expected),
                 LOSS,
             );
+            Ok(())
         };
-        check_loss("total", &got.total, losses.total);
-        check_loss("decode", &got.decode, losses.decode);
+        check_loss("total", &got.total, losses.total)?;
+        check_loss("decode", &got.decode, losses.decode)?;
         match (&got.auxiliary, losses.auxiliary) {
-            (Some(got), Some(expected)) => check_loss("auxiliary", got, expected),
+            (Some(got), Some(expected)) => check_loss("auxiliary", got, expected)?,
             (None, None) => {}
             (got, expected) => all.differs(format!("auxiliary loss {got:?}, recorded {expected:?}")),
         }
         got.total.backward();
         let mut groups = [TensorGroup::new(rule)];
         for (entry, momentum) in parameters.clone().zip(&momenta) {
-            let gradient = entry.tensor.grad();
+            let gradient = ranks.mean(&entry.tensor.grad(), Traffic::Gradients)?;
             all.check_summary(&format!("step{step}.grad"), &entry.name, &gradient, TENSOR);
             groups[0].push(&entry.tensor, gradient, momentum);
         }
@@ -187,6 +212,9 @@ fn check(path: &Path, name: &str) -> Result<(), Failed> {
         }
     }
 
+    if !ranks.is_alone() {
+        return all.finish(name);
+    }
     let picture = all
         .recorded("slide.picture")
         .ok_or_else(|| missing("slide.picture"))?;

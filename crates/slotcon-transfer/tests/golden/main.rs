@@ -11,6 +11,8 @@ mod compare;
 mod detection_ops;
 mod fcn;
 mod maskrcnn;
+#[path = "../../../slotcon/tests/golden/ranks.rs"]
+mod ranks;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -32,6 +32,8 @@ pub(crate) enum Global {
     DType,
     /// A class of configurations, paths and the like, whose objects lie beside weights and are not needed.
     Passive,
+    /// `getattr`, which here takes nothing but parts of what is passed over.
+    GetAttr,
 }
 
 /// Packages whose classes hold settings, paths, times or states of trainers. Nothing of them is ever called.
@@ -158,6 +160,7 @@ impl Global {
             ("numpy", "dtype") => Global::DType,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Global::Reconstruct,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Global::NumpyScalar,
+            ("builtins" | "__builtin__", "getattr") => Global::GetAttr,
             _ => return Err(Problem::Refused(format!("{module}.{name}"))),
         })
     }
@@ -226,6 +229,10 @@ pub(super) fn call(
                 number(*kind, bytes_of(buffer, data)).ok_or_else(wrong)
             }
             _ => Err(wrong()),
+        },
+        (Global::GetAttr, [of, _name]) => match pickle.get(*of) {
+            Node::Passive | Node::Global(Global::Passive) => Ok(Node::Passive),
+            _ => Err(Problem::Refused("builtins.getattr".into())),
         },
         _ => Err(wrong()),
     }

@@ -183,7 +183,7 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, InteropError> {
             notes.push(note.into());
         }
         Format::Detectron2 | Format::Mmsegmentation if arch.spec().deep => notes.push(format!(
-            "{}'s own ResNets have no deep stem of this kind: the names follow the official converter's rule, but only a \
+            "{}'s own ResNets call a deep stem otherwise: the names follow the official converter's rule, but only a \
              backbone written for them takes them",
             format.name()
         )),

@@ -35,8 +35,16 @@ impl Imported {
     /// # Errors
     /// Another kind of file, names or shapes that do not fit, or an `args` that makes no recipe.
     pub fn read(from: &Path, settings: &[String]) -> Result<Self, InteropError> {
-        let file = WeightFile::open(from)?;
-        let kind = FileKind::of(&file);
+        Self::of(&WeightFile::open(from)?, settings)
+    }
+
+    /// The same of a file that is open.
+    ///
+    /// # Errors
+    /// As [`Imported::read`].
+    pub fn of(file: &WeightFile, settings: &[String]) -> Result<Self, InteropError> {
+        let from = &file.path;
+        let kind = FileKind::of(file);
         if kind != FileKind::Official {
             return Err(WeightsError::format(
                 from,
@@ -52,9 +60,9 @@ impl Imported {
             )
             .into());
         }
-        let (recipe, mut notes) = recipe(&file)?;
+        let (recipe, mut notes) = recipe(file)?;
         let recipe = recipe.with(settings)?;
-        let (progress, more) = progress(&file, &recipe)?;
+        let (progress, more) = progress(file, &recipe)?;
         notes.extend(more);
 
         let model = SlotCon::new(recipe.model_config()?, Device::Cpu, Kind::Float);
@@ -77,7 +85,7 @@ impl Imported {
             .map(|e| (e.name.clone(), e.tensor.requires_grad()))
             .collect();
         let optimizer = Optimizer::new(recipe.optim.config(), model.store(), Vec::new());
-        momentum(&file, &parameters, &optimizer, &mut report)?;
+        momentum(file, &parameters, &optimizer, &mut report)?;
         report.notes = notes;
         Ok(Self {
             report,

@@ -79,11 +79,11 @@ pub(super) fn decode(
     if DAMAGED.get() {
         return Err(broken(DAMAGE));
     }
-    let orientation = match &segments.exif {
-        Some(exif) if options.exif_orientation => orient::of_exif(exif),
-        _ => Orientation::NoTransforms,
-    };
-    Ok((picture, orientation))
+    let found = segments
+        .exif
+        .as_deref()
+        .map_or(Orientation::NoTransforms, orient::of_exif);
+    Ok((picture, orient::applied(found, options.exif_orientation)))
 }
 
 fn pixels(

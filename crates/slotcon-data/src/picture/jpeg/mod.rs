@@ -41,9 +41,12 @@ pub(super) fn decode(
     if let Some(header) = header::Header::read(bytes) {
         check_size(header.width as u64, header.height as u64, options)?;
         let (width, height) = (header.width as u32, header.height as u32);
-        let orientation = match &header.exif {
-            Some(range) if options.exif_orientation => orient::of_exif(&bytes[range.clone()]),
-            _ => Orientation::NoTransforms,
+        let exif = header.exif.as_ref().map(|range| &bytes[range.clone()]);
+        let found = exif.map_or(Orientation::NoTransforms, orient::of_exif);
+        let orientation = if options.exif_orientation {
+            found
+        } else {
+            Orientation::NoTransforms
         };
         let upright = orientation == Orientation::NoTransforms;
         let boxes = if upright { pick(width, height) } else { None };
@@ -51,6 +54,7 @@ pub(super) fn decode(
         let boxes = boxes.unwrap_or([whole(width, height); 2]);
         let wanted = boxes[0].union(&boxes[1]);
         if baseline::decode(bytes, &header, &boxes, memory, &mut buffer).is_some() {
+            orient::applied(found, options.exif_orientation);
             let picture = Picture::new(wanted.width, wanted.height, buffer);
             return Ok(match upright {
                 true => Decoded::Part {

@@ -1,5 +1,8 @@
 //! `slotcon bench`: how fast this machine is at it.
 
+mod instances;
+mod semantic;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,12 +12,12 @@ use slotcon::{Pretraining, Recipe};
 use slotcon_data::Dataset;
 use slotcon_data::bench::BenchConfig;
 use slotcon_torch::distributed::Ranks;
-use slotcon_train::bench::{Source, bench_step};
+use slotcon_train::bench::{Source, StepTimes, bench_step};
 use slotcon_train::task::Share;
 use slotcon_train::{TaskRecipe, device};
+use tch::Device;
 
 use crate::arguments::{DeviceArg, JsonArg};
-use crate::bench_instances;
 
 /// Measure the speed of this machine.
 #[derive(Debug, clap::Args)]
@@ -27,7 +30,9 @@ pub struct Args {
 enum What {
     Data(DataArgs),
     Step(StepArgs),
-    Instances(bench_instances::Args),
+    SemanticData(semantic::DataArgs),
+    SemanticStep(semantic::StepArgs),
+    Instances(instances::Args),
 }
 
 /// From files to batches: pictures a second, beside decoding alone, and the time of each stage.
@@ -87,7 +92,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Data(args) => data(args),
         What::Step(args) => step(args),
-        What::Instances(args) => bench_instances::run(args),
+        What::SemanticData(args) => semantic::data(args),
+        What::SemanticStep(args) => semantic::step(args),
+        What::Instances(args) => instances::run(args),
     }
 }
 
@@ -142,6 +149,11 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     };
     let build = || Pretraining::build(&recipe, device, &Ranks::alone());
     let times = bench_step(&recipe, device, build, source, args.warmup, args.steps as usize)?;
+    show(&times, device, args.output)
+}
+
+/// Says what steps took.
+fn show(times: &StepTimes, device: Device, output: JsonArg) -> anyhow::Result<ExitCode> {
     eprintln!(
         "{}: median {:.3} s a step, fastest {:.3} s, {:.1} pictures/s, peak {:.0} MiB",
         device::describe(device),
@@ -153,8 +165,8 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     for (name, seconds) in &times.parts_s {
         eprintln!("  {name:<16} {seconds:.4} s");
     }
-    if args.output.json {
-        out!("{}", serde_json::to_string(&times)?);
+    if output.json {
+        out!("{}", serde_json::to_string(times)?);
     }
     Ok(ExitCode::SUCCESS)
 }

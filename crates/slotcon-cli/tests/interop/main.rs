@@ -8,6 +8,8 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
+mod segmentor;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +20,7 @@ use slotcon::recipe::Recipe;
 use slotcon_data::Picture;
 use slotcon_data::picture::{DecodeOptions, decode_rgb};
 use slotcon_data::resize::{Filter, resize};
+use slotcon_nn::Store;
 use slotcon_train::checkpoint::{self, Progress};
 use slotcon_train::normalise::normalise;
 use slotcon_train::optim::Optimizer;
@@ -39,15 +42,22 @@ fn python() -> PathBuf {
 }
 
 fn check(what: &str, folder: &Path) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/interop/check.py");
+    run("check.py", what, folder);
+}
+
+/// Runs a script of `xtask/interop` on `folder`; it must succeed.
+fn run(script: &str, what: &str, folder: &Path) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../xtask/interop")
+        .join(script);
     let status = Command::new(python())
-        .arg(script)
+        .arg(path)
         .arg(what)
         .arg(env!("CARGO_BIN_EXE_slotcon"))
         .arg(folder)
         .status()
         .unwrap();
-    assert!(status.success(), "check.py {what} failed; its reason is above");
+    assert!(status.success(), "{script} {what} failed; its reason is above");
 }
 
 /// A real photo where there are any, else a drawn scene; 224 pixels square.
@@ -76,8 +86,14 @@ fn photo(folder: &Path) -> Picture {
 fn model(recipe: &Recipe) -> SlotCon {
     tch::manual_seed(11);
     let model = SlotCon::new(recipe.model_config().unwrap(), Device::Cpu, Kind::Float);
+    unlike_fresh(model.store());
+    model
+}
+
+/// Gives norms and counters values that no fresh network has.
+fn unlike_fresh(store: &Store) {
     let _guard = tch::no_grad_guard();
-    for entry in model.store().entries() {
+    for entry in store.entries() {
         let mut tensor = entry.tensor;
         let _ = match entry.name.rsplit('.').next().unwrap() {
             "weight" if tensor.dim() == 1 => tensor.uniform_(0.2, 0.6),
@@ -88,7 +104,6 @@ fn model(recipe: &Recipe) -> SlotCon {
             _ => continue,
         };
     }
-    model
 }
 
 fn save(model: &SlotCon, recipe: &Recipe, path: &Path) {
