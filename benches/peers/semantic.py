@@ -80,6 +80,8 @@ def their_step(options):
 
     torch.set_num_threads(options.threads)
     packages("models", "models.backbones", "models.decode_heads", "models.segmentors", "models.losses")
+    # A function of the same name as its module.
+    sys.modules["mmseg.models.losses"].accuracy = importlib.import_module("mmseg.models.losses.accuracy").accuracy
     for module in ["builder", "losses.cross_entropy_loss", "backbones.resnet", "decode_heads.fcn_head", "segmentors.encoder_decoder", "data_preprocessor"]:
         importlib.import_module(f"mmseg.models.{module}")
     from mmengine.structures import PixelData
