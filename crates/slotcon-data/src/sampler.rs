@@ -333,7 +333,9 @@ mod tests {
     fn too_few_pictures_say_what_to_set() {
         let error = Sampler::new(10, 4, 0, 3, 0).unwrap_err().to_string();
         assert!(
-            error.contains("10 pictures") && error.contains("12") && error.contains("set the batch"),
+            error.contains("10 pictures")
+                && error.contains("12")
+                && error.contains("optim.batch to at most 9"),
             "{error}"
         );
         assert!(Sampler::new(10, 0, 0, 1, 0).is_err() && Sampler::new(10, 1, 2, 2, 0).is_err());

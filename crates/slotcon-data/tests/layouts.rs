@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use slotcon_data::labelled::{Classes, LabelLayout, NameList, Pair, pairs};
 use slotcon_data::picture::DecodeOptions;
@@ -132,7 +132,7 @@ fn voc_leaves_out_pictures_without_labels() {
         .load(32, &classes, &DecodeOptions::default())
         .unwrap_err()
         .to_string();
-    assert!(said.contains("2007_1.png") && said.contains("id 21"), "{said}");
+    assert!(said.contains("label 21") && said.contains("21 classes"), "{said}");
     fs::remove_file(place.path("labels/2007_1.png")).unwrap();
     place.labels("labels/other.png", &[0]);
     let said = place.pairs(LabelLayout::Voc, None).unwrap_err().to_string();
@@ -172,4 +172,93 @@ fn the_curated_list_is_found_beside_the_pictures() {
     let labels = place.path("root/annotations/val2017");
     let found = pairs(&pictures, &labels, LabelLayout::CocoStuff, Some(&list)).unwrap();
     assert_eq!(names(&found), ["1.png", "2.png"]);
+}
+
+/// What people's label folders are like: names with an ending, maps of another scale, TIFF, colours by a palette, a byte order mark.
+#[test]
+fn label_folders_as_people_have_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let picture = |name: &str| {
+        let path = root.join("pics").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write_png(&path, 64, 48, png::ColorType::Rgb, &[90; 64 * 48 * 3]);
+    };
+    picture("0.png");
+    picture("1.png");
+    let classes = root.join("classes.json");
+    let text = "\u{feff}{\"classes\": [\"a\", \"b\"], \"ignore_index\": 255, \"palette\": [[0, 0, 0], [10, 20, 30]]}";
+    std::fs::write(&classes, text).unwrap();
+    let classes = Classes::open(&classes).unwrap();
+    let labels = |kind: &str| root.join(kind);
+    let put = |kind: &str, name: &str, width: u32, colour: png::ColorType, data: &[u8]| {
+        std::fs::create_dir_all(labels(kind)).unwrap();
+        write_png(&labels(kind).join(name), width, width * 3 / 4, colour, data);
+    };
+    for i in 0..2 {
+        put(
+            "ending",
+            &format!("{i}_labelIds.png"),
+            64,
+            png::ColorType::Grayscale,
+            &[1; 64 * 48],
+        );
+        put(
+            "half",
+            &format!("{i}.png"),
+            32,
+            png::ColorType::Grayscale,
+            &[1; 32 * 24],
+        );
+        put(
+            "colours",
+            &format!("{i}.png"),
+            64,
+            png::ColorType::Rgb,
+            &[10, 20, 30].repeat(64 * 48),
+        );
+        std::fs::create_dir_all(labels("tif")).unwrap();
+        let file = std::fs::File::create(labels("tif").join(format!("{i}.tif"))).unwrap();
+        let mut encoder = tiff::encoder::TiffEncoder::new(file).unwrap();
+        encoder
+            .write_image::<tiff::encoder::colortype::Gray8>(64, 48, &[1; 64 * 48])
+            .unwrap();
+    }
+    for kind in ["ending", "half", "colours", "tif"] {
+        let found = pairs(&root.join("pics"), &labels(kind), LabelLayout::Index, None).unwrap();
+        assert_eq!(found.len(), 2, "{kind}");
+        for pair in found {
+            let (picture, map) = pair.load(32, &classes, &DecodeOptions::default()).unwrap();
+            assert_eq!(
+                (picture.width(), picture.height()),
+                (map.width(), map.height()),
+                "{kind}"
+            );
+            assert!(map.ids().iter().all(|&id| id == 1), "{kind}");
+        }
+    }
+    put("thin", "0.png", 60, png::ColorType::Grayscale, &[1; 60 * 45]);
+    write_png(
+        &labels("thin").join("1.png"),
+        10,
+        48,
+        png::ColorType::Grayscale,
+        &[1; 480],
+    );
+    let found = pairs(&root.join("pics"), &labels("thin"), LabelLayout::Index, None).unwrap();
+    let said = found[1]
+        .load(32, &classes, &DecodeOptions::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("10x48") && said.contains("64x48") && said.contains("proportions"),
+        "{said}"
+    );
+}
+
+fn write_png(path: &Path, width: u32, height: u32, colour: png::ColorType, data: &[u8]) {
+    let file = std::fs::File::create(path).unwrap();
+    let mut encoder = png::Encoder::new(file, width, height);
+    encoder.set_color(colour);
+    encoder.write_header().unwrap().write_image_data(data).unwrap();
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::mat;
 use crate::error::{Error, PictureError, Result};
 use crate::geometry::CropBox;
+use crate::picture::Format;
 
 /// One class id a pixel, `[height, width]`, rows first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub(super) enum Labels {
 }
 
 /// Reads an index PNG: palette indices or gray values of 1 to 16 bits as they stand in the file (no scaling, no palette
-/// applied); or a MAT-file of SBD's `cls`.
+/// applied); a TIFF of gray values of 8 or 16 bits; or a MAT-file of SBD's `cls`.
 ///
 /// # Errors
 /// When the file cannot be read, is neither, or has colours instead of ids.
@@ -101,6 +102,9 @@ pub(super) fn decode_labels(bytes: &[u8]) -> Result<Labels, PictureError> {
                 format: "MAT-file",
                 reason,
             });
+    }
+    if matches!(Format::of(bytes), Some(Format::Tiff)) {
+        return decode_tiff(bytes).map(Labels::Ids);
     }
     let broken = |e: png::DecodingError| PictureError::Decode {
         format: "PNG",
@@ -143,9 +147,65 @@ pub(super) fn decode_labels(bytes: &[u8]) -> Result<Labels, PictureError> {
     Ok(Labels::Ids(LabelMap::new(width, height, ids)))
 }
 
+/// Decodes a TIFF of one gray value a pixel, of 8 or 16 bits.
+fn decode_tiff(bytes: &[u8]) -> Result<LabelMap, PictureError> {
+    let broken = |e: tiff::TiffError| PictureError::Decode {
+        format: "TIFF",
+        reason: e.to_string(),
+    };
+    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).map_err(broken)?;
+    let (width, height) = decoder.dimensions().map_err(broken)?;
+    match decoder.colortype().map_err(broken)? {
+        tiff::ColorType::Gray(8 | 16) => {}
+        other => {
+            return Err(PictureError::NotALabelMap(format!(
+                "it is a TIFF of {other:?}, not of one gray value of 8 or 16 bits a pixel"
+            )));
+        }
+    }
+    let ids = match decoder.read_image().map_err(broken)? {
+        tiff::decoder::DecodingResult::U8(ids) => ids.into_iter().map(u16::from).collect(),
+        tiff::decoder::DecodingResult::U16(ids) => ids,
+        _ => {
+            return Err(PictureError::NotALabelMap(
+                "its numbers are not whole ones of 8 or 16 bits".into(),
+            ));
+        }
+    };
+    let ids: Vec<u16> = ids;
+    if ids.len() != width as usize * height as usize {
+        return Err(PictureError::NotALabelMap(format!(
+            "it has {} values for {width}x{height} pixels",
+            ids.len()
+        )));
+    }
+    Ok(LabelMap::new(width, height, ids))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tiff_of_gray_values_is_taken_as_it_is() {
+        let mut file = Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut file).unwrap();
+        encoder
+            .write_image::<tiff::encoder::colortype::Gray16>(3, 2, &[0, 1, 255, 300, 7, 65535])
+            .unwrap();
+        let map = decode_label_map(file.get_ref()).unwrap();
+        assert_eq!(
+            (map.width(), map.height(), map.ids()),
+            (3, 2, [0, 1, 255, 300, 7, 65535].as_slice())
+        );
+        let mut file = Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut file).unwrap();
+        encoder
+            .write_image::<tiff::encoder::colortype::RGB8>(1, 1, &[1, 2, 3])
+            .unwrap();
+        let said = decode_label_map(file.get_ref()).unwrap_err().to_string();
+        assert!(said.contains("RGB"), "{said}");
+    }
 
     fn png_of(width: u32, height: u32, colour: png::ColorType, depth: png::BitDepth, data: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();

@@ -60,7 +60,9 @@ impl Classes {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let wrong = |reason: String| Error::labels(path, reason);
         let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-        let classes: Self = serde_json::from_slice(&bytes).map_err(|e| {
+        // Windows' editors begin a text with a byte order mark.
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let classes: Self = serde_json::from_slice(text).map_err(|e| {
             wrong(format!(
                 "{e}; expected {{\"classes\": [\"name\", …], \"ignore_index\": 255}}"
             ))

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{Classes, LabelLayout, LabelMap, read_label_map};
+use super::{ClassTable, Classes, LabelLayout, LabelMap};
+use crate::augment::semantic::IGNORED;
 use crate::error::Error;
 use crate::picture::{DecodeOptions, Picture, decode_rgb};
 use crate::resize::{resize_labels_short_side_center_crop, resize_short_side_center_crop};
@@ -116,16 +117,23 @@ pub fn pairs(
     // Whole folders must fit each other; a list says itself what is taken.
     let whole = list.is_none() && layout.is_complete();
     let maps = Dataset::open(&[labels.into()], Layout::Folder)?;
-    let mut by_key: HashMap<PathBuf, (PathBuf, bool)> = HashMap::new();
+    let mut by_key = Maps::new();
     for path in (0..maps.len()).map(|i| maps.path(i)) {
         if let Some(key) = layout.of_labels(below(&path, labels)) {
             by_key.insert(key, (path, false));
         }
     }
     let found = Dataset::open(&[pictures.into()], Layout::Folder)?;
+    let key_of = |picture: &Path| layout.of_picture(below(picture, pictures));
+    if layout == LabelLayout::Index
+        && let Some(first) = (0..found.len()).find_map(|i| key_of(&found.path(i)))
+        && let Some(ending) = common_ending(&first, &by_key)
+    {
+        by_key = without_ending(by_key, &ending);
+    }
     let mut all = Vec::new();
     for picture in (0..found.len()).map(|i| found.path(i)) {
-        let Some(key) = layout.of_picture(below(&picture, pictures)) else {
+        let Some(key) = key_of(&picture) else {
             continue;
         };
         match by_key.get_mut(&key) {
@@ -165,16 +173,51 @@ pub fn pairs(
     Ok(chosen)
 }
 
+/// Label maps by what they have in common with their pictures; whether a picture was found.
+type Maps = HashMap<PathBuf, (PathBuf, bool)>;
+
+/// What the names of label maps have behind those of their pictures (`0_labelIds.png` of `0.jpg`), from the first picture's; none where
+/// it has a map of its own name, or more than one of such.
+fn common_ending(picture: &Path, maps: &Maps) -> Option<String> {
+    if maps.contains_key(picture) {
+        return None;
+    }
+    let name = picture.file_name()?.to_str()?;
+    let endings = maps
+        .keys()
+        .filter(|map| map.parent() == picture.parent())
+        .filter_map(|map| {
+            let ending = map.file_name()?.to_str()?.strip_prefix(name)?;
+            ending.starts_with(['_', '-', '.']).then(|| ending.to_owned())
+        });
+    let mut endings = Vec::from_iter(endings);
+    (endings.len() == 1).then(|| endings.remove(0))
+}
+
+/// The maps by their names without `ending`, where they have it.
+fn without_ending(maps: Maps, ending: &str) -> Maps {
+    let stripped = |key: PathBuf| {
+        let name = key
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_suffix(ending));
+        match name {
+            Some(name) => key.with_file_name(name),
+            None => key,
+        }
+    };
+    maps.into_iter().map(|(key, map)| (stripped(key), map)).collect()
+}
+
 fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
     path.strip_prefix(root).unwrap_or(path)
 }
 
 impl Pair {
-    /// Both, the picture turned as `options` say, resized to the short side `side` (picture: antialiased bilinear; labels: nearest) and cut to the central
-    /// square; ids turned into classes.
+    /// Both, the picture turned as `options` say, resized to the short side `side` (picture: antialiased
+    /// bilinear; labels: nearest) and cut to the central square; ids turned into classes.
     ///
     /// # Errors
-    /// A file that cannot be read, sizes that differ, an id that is no class.
+    /// A file that cannot be read, proportions that differ, an id that is no class.
     pub fn load(
         &self,
         side: u32,
@@ -185,34 +228,28 @@ impl Pair {
             path: self.picture.clone(),
             source,
         })?;
-        let labels = read_label_map(&self.labels)?;
         let wrong = |reason: String| Error::labels(&self.labels, reason);
-        let (a, b) = (
-            (picture.width(), picture.height()),
-            (labels.width(), labels.height()),
-        );
-        if a != b {
+        let table = ClassTable::new(classes).map_err(&wrong)?;
+        let mut ids = Vec::new();
+        let b = table.read(&self.labels, &mut ids)?;
+        let a = (picture.width(), picture.height());
+        // A map of another scale stands for the same places: both come to the same size below.
+        if u64::from(a.0) * u64::from(b.1) != u64::from(a.1) * u64::from(b.0) {
             let turned = if (a.1, a.0) == b {
                 "; if the picture is to be turned as its EXIF orientation says, ask for it (--exif-orientation)"
             } else {
                 ""
             };
             return Err(wrong(format!(
-                "is {}x{}, its picture {}x{}{turned}",
+                "is {}x{}, its picture {}x{}: both must have the same proportions{turned}",
                 b.0, b.1, a.0, a.1
             )));
         }
-        let named = |&id: &u16| {
-            classes.class_of(id).ok_or_else(|| {
-                wrong(format!(
-                    "holds id {id}, which is none of the {} classes, and {} is ignored",
-                    classes.classes.len(),
-                    classes.ignore_index
-                ))
-            })
+        let named = |id: u8| match id {
+            IGNORED => classes.ignore_index,
+            class => u16::from(class),
         };
-        let ids = labels.ids().iter().map(named).collect::<Result<Vec<_>, _>>()?;
-        let labels = LabelMap::new(b.0, b.1, ids);
+        let labels = LabelMap::new(b.0, b.1, ids.into_iter().map(named).collect());
         Ok((
             resize_short_side_center_crop(&picture, side),
             resize_labels_short_side_center_crop(&labels, side),
