@@ -149,6 +149,10 @@ impl Float32Difference {
     }
 }
 
+/// A loss is a handful of numbers near the end of float32's digits, and PyTorch's 24 runs of a case are a handful of draws from its
+/// rounding: another order of summation may be this much worse. Gradients get no such room.
+const LOSS_FACTOR: f64 = 1.5;
+
 /// Relative differences that are allowed.
 #[derive(Clone, Copy)]
 struct Tolerance {
@@ -182,7 +186,7 @@ impl Tolerance {
 
     fn float(difference: Option<Float32Difference>) -> Self {
         difference.map_or(Self::FLOAT_UNMEASURED, |difference| Self {
-            scalar: difference.losses,
+            scalar: LOSS_FACTOR * difference.losses,
             norm: difference.gradient_norms,
             single: difference.gradient_values,
             floor: 1e-2,
