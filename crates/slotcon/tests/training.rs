@@ -114,7 +114,9 @@ fn half_precision_gives_nearly_the_same_losses_and_gradients() {
         }
         let relative = (distance / length).sqrt();
         println!("{half:?}: gradients differ by {relative:.1e} of their length");
-        assert!(relative > 0.0 && relative < 0.05, "{half:?}: {relative}");
+        // 8 and 11 significant bits, through some twenty layers and their batch statistics over few pictures.
+        let allowed = if half == Kind::BFloat16 { 0.3 } else { 0.1 };
+        assert!(relative > 0.0 && relative < allowed, "{half:?}: {relative}");
     }
 }
 
