@@ -81,9 +81,12 @@ fn nothing_to_learn_from() {
 #[test]
 fn a_contradictory_recipe_or_device_is_refused_before_anything_is_written() {
     let place = Place::new(8);
-    let warm = fail(&mut place.pretrain("run", &["--steps", "3", "--set", "optim.warmup_epochs=5"]));
+    let warm = fail(&mut place.pretrain(
+        "run",
+        &["--set", "run.epochs=3", "--set", "optim.warmup_epochs=5"],
+    ));
     assert!(
-        warm.contains("optim.warmup_epochs = 5") && warm.contains("run of 3"),
+        warm.contains("optim.warmup_epochs = 5") && warm.contains("run.epochs = 3"),
         "{warm}"
     );
     let unknown = fail(&mut place.pretrain("run", &["--set", "optim.bach=3"]));

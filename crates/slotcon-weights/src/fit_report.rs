@@ -32,6 +32,9 @@ impl FitReport {
                 text += &format!("; {title}: {}", shown(list, 8));
             }
         }
+        for note in &self.notes {
+            text += &format!("; {note}");
+        }
         text
     }
 }
