@@ -12,7 +12,7 @@ use std::path::Path;
 
 pub use orient::left_as_they_lie;
 pub use sniff::Format;
-pub(crate) use sniff::SNIFF_BYTES;
+pub(crate) use sniff::{SNIFF_BYTES, unread_format};
 
 use crate::error::PictureError;
 use crate::geometry::CropBox;
@@ -213,7 +213,7 @@ impl Decoder {
 }
 
 fn unknown(bytes: &[u8]) -> PictureError {
-    crate::source::unread_format(bytes).map_or(PictureError::UnknownFormat, PictureError::Unread)
+    unread_format(bytes).map_or(PictureError::UnknownFormat, PictureError::Unread)
 }
 
 /// The box around a whole picture.

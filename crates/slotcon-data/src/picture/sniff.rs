@@ -50,3 +50,20 @@ impl Format {
         }
     }
 }
+
+/// The picture format that a file is in by its first bytes, where it is one that is not read.
+pub(crate) fn unread_format(start: &[u8]) -> Option<&'static str> {
+    Some(match start {
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4)? {
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" => "HEIC",
+            b"avif" | b"avis" => "AVIF",
+            b"crx " => "camera raw",
+            _ => return None,
+        },
+        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => "JPEG 2000",
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "JPEG XL",
+        [b'8', b'B', b'P', b'S', ..] => "Photoshop",
+        [0x76, 0x2f, 0x31, 0x01, ..] => "OpenEXR",
+        _ => return None,
+    })
+}

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::left_out::Why;
-use crate::picture::{Format, SNIFF_BYTES};
+use crate::picture::{Format, SNIFF_BYTES, unread_format};
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,23 +150,6 @@ pub(super) fn of_content(start: &[u8]) -> Kind {
         Some(_) => Kind::Picture,
         None => unread_format(start).map_or(Kind::SomethingElse, |format| Kind::LeftOut(Why::Unread(format))),
     }
-}
-
-/// The picture format that a file is in by its first bytes, where it is one that is not read.
-pub(crate) fn unread_format(start: &[u8]) -> Option<&'static str> {
-    Some(match start {
-        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4)? {
-            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" => "HEIC",
-            b"avif" | b"avis" => "AVIF",
-            b"crx " => "camera raw",
-            _ => return None,
-        },
-        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => "JPEG 2000",
-        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "JPEG XL",
-        [b'8', b'B', b'P', b'S', ..] => "Photoshop",
-        [0x76, 0x2f, 0x31, 0x01, ..] => "OpenEXR",
-        _ => return None,
-    })
 }
 
 /// What a file that its name does not tell is by its content.

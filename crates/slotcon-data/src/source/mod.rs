@@ -15,7 +15,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub use inputs::{Inputs, labels, result_name};
-pub(crate) use kind::unread_format;
 pub use layout::Layout;
 pub use left_out::{LeftOut, Why};
 pub use paths::{PathList, from_readable, readable};
