@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let tag = rank_tag();
-            eprintln!("{tag}error: {error:#}");
+            eprintln!("{tag}error: {}", told_once(&error));
             if !tag.is_empty() {
                 // Threads may wait for other ranks for ever: nothing is torn down.
                 slotcon_torch::end_process(1);
@@ -92,6 +92,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each told once: messages of our own errors have those of their causes in them already.
+fn told_once(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        match () {
+            () if text.is_empty() => cause,
+            () if text.contains(&cause) => text,
+            () => format!("{text}: {cause}"),
+        }
+    })
 }
 
 /// Says what a panic is about: its first line, since those of libtorch carry a C++ stack trace. One that is handled where it

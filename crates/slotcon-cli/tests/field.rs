@@ -367,6 +367,14 @@ fn a_checkpoint_may_be_a_run_and_a_wrong_file_says_what_to_type() {
 }
 
 #[test]
+fn causes_are_told_once() {
+    let place = Place::new(1);
+    let nowhere = place.path("nowhere.safetensors");
+    let text = fail(slotcon().arg("inspect").arg(&nowhere));
+    assert_eq!(text.matches("No such file").count(), 1, "{text}");
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_panic() {
     let place = trained(4);
     let script = format!(
