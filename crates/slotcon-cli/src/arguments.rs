@@ -64,11 +64,7 @@ pub fn weights_of(path: &Path) -> anyhow::Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }
-    let directory = RunDirectory::at(path);
-    let found = [directory.best(), directory.last()]
-        .into_iter()
-        .find(|file| file.exists());
-    found.with_context(|| {
+    RunDirectory::at(path).best_or_last().with_context(|| {
         format!(
             "{}: is a folder without checkpoints/last.safetensors",
             path.display()

@@ -1,22 +1,19 @@
 //! `slotcon detect`: the objects in photos.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use serde::Serialize;
-use slotcon_data::picture::decode_rgb_bytes;
-use slotcon_data::source::Inputs;
-use slotcon_eval::ProgressSink;
+use slotcon_data::source::{Inputs, readable};
 use slotcon_eval::segment::masks::write_picture;
 use slotcon_report::instances::{Drawn, overlay};
 use slotcon_train::device;
 use slotcon_transfer::instances::{CocoMask, CocoResult, Detection, FineTuned};
 use slotcon_weights::atomic_file::write_bytes;
 
-use crate::arguments::{DeviceArg, exit, say_left_out, weights_of};
-use crate::progress_bar::PictureBar;
+use crate::arguments::{DeviceArg, exit, weights_of};
+use crate::results::{in_turn, with_ending};
 
 /// Find the objects in photos: OUT/results.json with a list of detections for every picture (class, score, box as left, top, width,
 /// height, mask as COCO's RLE), and for each picture NAME OUT/NAME.overlay.png to look at, both in the picture's own size.
@@ -53,7 +50,8 @@ struct Found {
     segmentation: CocoMask,
 }
 
-/// Runs the subcommand. A picture that cannot be used is named and passed over; the exit status tells.
+/// Runs the subcommand. A picture that cannot be used, or whose overlay cannot be written, is named and passed over; the exit status
+/// tells.
 ///
 /// # Errors
 /// A checkpoint that cannot be used, a threshold that is no score, a folder that cannot be written.
@@ -70,45 +68,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut detector = network.detector();
     detector.limits.score = args.threshold;
     let inputs = Inputs::open(&args.pictures)?;
-    say_left_out(inputs.left_out());
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("{}: cannot make the folder", args.out.display()))?;
-    let mut bar = PictureBar::default();
-    bar.begin("detecting", inputs.len());
-    let (mut failed, mut bytes) = (0, Vec::new());
     let mut all: BTreeMap<String, Vec<Found>> = BTreeMap::new();
-    for i in 0..inputs.len() {
+    let options = *detector.decode_options();
+    let failed = in_turn(&inputs, &args.out, &options, "detecting", |picture, i| {
         let name = inputs.name(i);
-        let picture = inputs
-            .read(i, &mut bytes)
-            .and_then(|()| decode_rgb_bytes(&bytes, detector.decode_options()));
-        match picture {
-            Ok(picture) => {
-                let found = detector.detect(&picture)?;
-                if !args.no_overlays {
-                    let drawn = Vec::from_iter(found.iter().map(drawn));
-                    write_overlay(&args.out.join(name), &overlay(&picture, &drawn))?;
-                }
-                let named = found.iter().map(|detection| {
-                    let result = CocoResult::new(0, &ids, detection);
-                    Found {
-                        class: network.classes()[detection.class].clone(),
-                        category_id: result.category_id,
-                        score: result.score,
-                        bbox: result.bbox,
-                        segmentation: result.segmentation,
-                    }
-                });
-                all.insert(name.display().to_string(), named.collect());
-            }
-            Err(reason) => {
-                failed += 1;
-                bar.bad(&inputs.path(i), &reason.to_string());
-            }
+        let found = detector.detect(picture)?;
+        if !args.no_overlays {
+            let drawn = Vec::from_iter(found.iter().map(drawn));
+            let place = with_ending(&args.out.join(name), ".overlay.png");
+            write_picture(&place, &overlay(picture, &drawn))?;
         }
-        bar.done();
-    }
-    bar.finish();
+        let named = found.iter().map(|detection| {
+            let result = CocoResult::new(0, &ids, detection);
+            Found {
+                class: network.classes()[detection.class].clone(),
+                category_id: result.category_id,
+                score: result.score,
+                bbox: result.bbox,
+                segmentation: result.segmentation,
+            }
+        });
+        all.insert(readable(name), named.collect());
+        Ok(())
+    })?;
     let results = args.out.join("results.json");
     write_bytes(&results, &serde_json::to_vec(&all)?)?;
     let count: usize = all.values().map(Vec::len).sum();
@@ -126,14 +108,4 @@ fn drawn(detection: &Detection) -> Drawn {
         bounds: detection.bounds,
         mask: detection.mask.clone(),
     }
-}
-
-fn write_overlay(place: &Path, picture: &slotcon_data::Picture) -> anyhow::Result<()> {
-    if let Some(folder) = place.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
-    }
-    let mut name = place.as_os_str().to_owned();
-    name.push(".overlay.png");
-    Ok(write_picture(Path::new(&name), picture)?)
 }

@@ -28,6 +28,7 @@ mod pretrain;
 mod progress_bar;
 mod ranks;
 mod report;
+mod results;
 mod run_arguments;
 mod segment;
 mod slots;

@@ -7,9 +7,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use common::{Place, bytes, fail, slotcon, succeed};
+use common::{Place, bytes, fail, kill_after, slotcon, succeed};
 use serde_json::Value;
 use slotcon_weights::WeightFile;
 use slotcon_weights::safetensors::write_plain;
@@ -62,18 +61,7 @@ fn a_killed_run_goes_on_and_is_measured_as_it_measured_itself() {
     let place = Place::new(8);
     succeed(&mut finetune(&place, "whole", "none", &[]));
 
-    let mut child = finetune(&place, "killed", "none", &[]).spawn().unwrap();
-    let start = Instant::now();
-    while place.metrics("killed").len() < 5 {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "it ended before it could be killed"
-        );
-        assert!(start.elapsed() < Duration::from_secs(300));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_after(&mut finetune(&place, "killed", "none", &[]), &place, "killed", 5);
     succeed(finetune(&place, "killed", "none", &[]).arg("--resume"));
     assert_eq!(place.metrics("killed"), place.metrics("whole"));
     assert!(

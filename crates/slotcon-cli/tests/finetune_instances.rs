@@ -7,9 +7,8 @@ mod common;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use common::{Place, bytes, fail, slotcon, succeed};
+use common::{Place, bytes, fail, kill_after, slotcon, succeed};
 use serde_json::{Value, json};
 
 const SIDE: u32 = 96;
@@ -112,20 +111,12 @@ fn a_killed_run_goes_on_as_if_nothing_had_been() {
     assert!(said.contains("8 pictures with 8 objects of 2 classes"), "{said}");
     assert!(said.contains("measured over 2 batches"), "{said}");
 
-    let mut child = finetune(&place, "killed", &["--backbone", "none"])
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while place.metrics("killed").len() < 3 {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "it ended before it could be killed"
-        );
-        assert!(start.elapsed() < Duration::from_secs(300));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_after(
+        &mut finetune(&place, "killed", &["--backbone", "none"]),
+        &place,
+        "killed",
+        3,
+    );
     succeed(finetune(&place, "killed", &["--backbone", "none"]).arg("--resume"));
     assert_eq!(place.metrics("killed"), place.metrics("whole"));
     assert!(

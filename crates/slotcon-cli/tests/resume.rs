@@ -4,27 +4,9 @@
 
 mod common;
 
-use std::process::Child;
-use std::time::{Duration, Instant};
-
-use common::{Place, bytes, fail, succeed};
+use common::{Place, bytes, fail, succeed, wait_for};
 
 /// Waits until `run` has logged `steps` steps.
-fn wait_for(place: &Place, run: &str, steps: usize, child: &mut Child) {
-    let start = Instant::now();
-    while place.metrics(run).len() < steps {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the run ended before step {steps}"
-        );
-        assert!(
-            start.elapsed() < Duration::from_secs(300),
-            "step {steps} was never reached"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_killed_run_goes_on_as_if_nothing_had_happened() {
     let place = Place::new(12);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use slotcon_data::labelled::{LabelLayout, pairs, read_label_map};
+use slotcon_data::labelled::{ClassTable, LabelLayout, pairs, read_label_map};
 use slotcon_data::picture::DecodeOptions;
 
 fn main() -> ExitCode {
@@ -47,8 +47,9 @@ fn check(folder: &Path) {
     )
     .unwrap();
     assert!(found.len() >= 13, "{}", found.len());
+    let table = ClassTable::new(&classes).unwrap();
     for pair in &found {
-        let (_, labels) = pair.load(160, &classes, &DecodeOptions::default()).unwrap();
+        let (_, labels) = pair.load(160, &table, &DecodeOptions::default()).unwrap();
         let raw = read_label_map(&pair.labels).unwrap();
         assert!(labels.ids().iter().any(|&id| id < 27));
         assert!(raw.ids().iter().all(|&id| id < 182 || id == 255));

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use slotcon_data::labelled::{Classes, LabelLayout, NameList, Pair, pairs};
+use slotcon_data::labelled::{ClassTable, Classes, LabelLayout, NameList, Pair, pairs};
 use slotcon_data::picture::DecodeOptions;
 use slotcon_data::{Error, LabelMap};
 use tempfile::TempDir;
@@ -58,7 +58,9 @@ fn names(pairs: &[Pair]) -> Vec<String> {
 }
 
 fn classes_of(pair: &Pair, classes: &Classes) -> Vec<u16> {
-    let (_, labels): (_, LabelMap) = pair.load(32, classes, &DecodeOptions::default()).unwrap();
+    let (_, labels): (_, LabelMap) = pair
+        .load(32, &ClassTable::new(classes).unwrap(), &DecodeOptions::default())
+        .unwrap();
     labels.ids()[..4].to_vec()
 }
 
@@ -129,7 +131,7 @@ fn voc_leaves_out_pictures_without_labels() {
     assert_eq!(classes_of(&found[0], &classes), [0, 20, 255, 3]);
     place.labels("labels/2007_1.png", &[21]);
     let said = found[0]
-        .load(32, &classes, &DecodeOptions::default())
+        .load(32, &ClassTable::new(&classes).unwrap(), &DecodeOptions::default())
         .unwrap_err()
         .to_string();
     assert!(said.contains("label 21") && said.contains("21 classes"), "{said}");
@@ -228,7 +230,9 @@ fn label_folders_as_people_have_them() {
         let found = pairs(&root.join("pics"), &labels(kind), LabelLayout::Index, None).unwrap();
         assert_eq!(found.len(), 2, "{kind}");
         for pair in found {
-            let (picture, map) = pair.load(32, &classes, &DecodeOptions::default()).unwrap();
+            let (picture, map) = pair
+                .load(32, &ClassTable::new(&classes).unwrap(), &DecodeOptions::default())
+                .unwrap();
             assert_eq!(
                 (picture.width(), picture.height()),
                 (map.width(), map.height()),
@@ -247,7 +251,7 @@ fn label_folders_as_people_have_them() {
     );
     let found = pairs(&root.join("pics"), &labels("thin"), LabelLayout::Index, None).unwrap();
     let said = found[1]
-        .load(32, &classes, &DecodeOptions::default())
+        .load(32, &ClassTable::new(&classes).unwrap(), &DecodeOptions::default())
         .unwrap_err()
         .to_string();
     assert!(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hotcoco::params::IouType;
 use hotcoco::types::Annotation;
@@ -82,7 +83,34 @@ enum Results {
 
 /// Ground truth.
 pub struct CocoTruth {
-    truth: COCO,
+    truth: Arc<COCO>,
+}
+
+/// Detections as a results file has them.
+#[derive(Debug)]
+pub struct CocoResults {
+    path: PathBuf,
+    detections: Vec<Annotation>,
+}
+
+impl CocoResults {
+    /// Reads the results file at `path`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no results file.
+    pub fn open(path: &Path) -> Result<Self, CocoError> {
+        let file = File::open(path).map_err(|e| wrong(path, e.to_string()))?;
+        let results = serde_json::from_reader(BufReader::new(file));
+        let results = results.map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))?;
+        let (Results::List(detections)
+        | Results::Object {
+            annotations: detections,
+        }) = results;
+        Ok(Self {
+            path: path.into(),
+            detections,
+        })
+    }
 }
 
 impl std::fmt::Debug for CocoTruth {
@@ -105,20 +133,16 @@ impl CocoTruth {
     pub fn open(path: &Path) -> Result<Self, CocoError> {
         let truth =
             COCO::new(path).map_err(|e| wrong(path, format!("is no annotation file of COCO: {e}")))?;
-        Ok(Self { truth })
+        Ok(Self { truth: truth.into() })
     }
 
-    /// Measures the results file at `path`. Detections of categories that the truth does not have are passed over and told.
+    /// Measures `results`. Detections of categories that the truth does not have are passed over and told.
     ///
     /// # Errors
-    /// A file that cannot be read, has pictures that the truth does not have, scores that are no numbers, or nothing of this kind.
-    pub fn measure(&self, path: &Path, kind: CocoKind) -> Result<CocoScore, CocoError> {
-        let file = File::open(path).map_err(|e| wrong(path, e.to_string()))?;
-        let results = serde_json::from_reader(BufReader::new(file));
-        let mut detections =
-            match results.map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))? {
-                Results::List(list) | Results::Object { annotations: list } => list,
-            };
+    /// Results with pictures that the truth does not have, scores that are no numbers, or nothing of this kind.
+    pub fn measure(&self, results: &CocoResults, kind: CocoKind) -> Result<CocoScore, CocoError> {
+        let path = &results.path;
+        let mut detections = results.detections.clone();
         let pictures: HashSet<u64> = self
             .truth
             .dataset
@@ -179,7 +203,7 @@ impl CocoTruth {
             CocoKind::Bbox => IouType::Bbox,
             CocoKind::Segm => IouType::Segm,
         };
-        let mut eval = COCOeval::new(self.truth.clone(), found, iou);
+        let mut eval = COCOeval::new(Arc::clone(&self.truth), found, iou);
         eval.evaluate().map_err(hot)?;
         eval.accumulate();
         // Fills the twelve numbers; the lines themselves are for people.
@@ -223,6 +247,19 @@ impl CocoScore {
     pub fn number(&self, name: &str) -> f64 {
         self.numbers.get(name).copied().unwrap_or(-1.0)
     }
+}
+
+/// Every kind of `kinds` in turn.
+///
+/// # Errors
+/// As [`CocoTruth::measure`].
+pub fn measure_all(
+    truth: &CocoTruth,
+    results: &CocoResults,
+    kinds: impl IntoIterator<Item = CocoKind>,
+) -> Result<Vec<(CocoKind, CocoScore)>, CocoError> {
+    let measured = |kind| Ok((kind, truth.measure(results, kind)?));
+    kinds.into_iter().map(measured).collect()
 }
 
 fn wrong(path: &Path, reason: impl Into<String>) -> CocoError {

@@ -2,6 +2,7 @@
 //! warnings, environment, recipe. What a task adds goes through [`Panel`], and the frame knows nothing else of it.
 
 use crate::curve::CurveSpec;
+use crate::page::{escape, percent};
 use crate::run::health_check::HealthCheck;
 use crate::run::record::Record;
 
@@ -55,4 +56,43 @@ impl Section {
     pub fn link(&self) -> String {
         format!("<a href=\"#{}\">{}</a>", self.id, self.title)
     }
+}
+
+/// The last values of shares (0 to 1) by key of the metrics and name; one that was never logged is left out.
+pub(crate) fn shares(record: &Record, keys: &[(&'static str, &'static str)]) -> Vec<Figure> {
+    let figure = |&(key, name): &(&'static str, &'static str)| {
+        let value = percent(record.curve(key).last()?);
+        Some(Figure { name, value })
+    };
+    keys.iter().filter_map(figure).collect()
+}
+
+/// Samples as HTML, or why there are none.
+pub(crate) fn or_why_not(samples: &Result<String, String>) -> String {
+    match samples {
+        Ok(html) => html.clone(),
+        Err(reason) => format!("<p class=\"card\">Nothing to show: {}</p>\n", escape(reason)),
+    }
+}
+
+/// Shares of each class as a table with a column for each of `titles`; a dash where a class has none.
+pub(crate) fn table_by_class<'a>(
+    titles: &[&str],
+    rows: impl Iterator<Item = (&'a String, &'a [Option<f64>])>,
+) -> String {
+    let rows: String = rows
+        .map(|(name, shares)| {
+            let cell = |share: &Option<f64>| {
+                let text = share.map_or_else(|| "–".into(), percent);
+                format!("<td class=\"figures\">{text}</td>")
+            };
+            let cells: String = shares.iter().map(cell).collect();
+            format!("<tr><td>{}</td>{cells}</tr>\n", escape(name))
+        })
+        .collect();
+    if rows.is_empty() {
+        return "<p class=\"card\">Nothing was measured yet.</p>\n".into();
+    }
+    let titles: String = titles.iter().map(|title| format!("<th>{title}</th>")).collect();
+    format!("<table class=\"card\">\n<tr><th>class</th>{titles}</tr>\n{rows}</table>\n")
 }

@@ -69,6 +69,11 @@ impl RunDirectory {
         self.checkpoints().join("best.safetensors")
     }
 
+    /// The best checkpoint, where the task measures, else the newest; none before the first.
+    pub fn best_or_last(&self) -> Option<PathBuf> {
+        [self.best(), self.last()].into_iter().find(|file| file.exists())
+    }
+
     /// The checkpoint after `step` steps.
     pub fn step(&self, step: u64) -> PathBuf {
         self.checkpoints().join(format!("step-{step:08}.safetensors"))

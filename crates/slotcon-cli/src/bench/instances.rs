@@ -6,7 +6,7 @@ use slotcon_train::bench::{Source, bench_step};
 use slotcon_train::{TaskRecipe, device};
 use slotcon_transfer::instances::{InstanceSegmentation, InstancesRecipe};
 
-use crate::arguments::{DeviceArg, JsonArg};
+use super::{MeasuredSteps, show};
 
 /// A whole training step of a detector on random pictures: forward, losses, backward, optimizer.
 #[derive(Debug, clap::Args)]
@@ -26,16 +26,11 @@ pub struct Args {
     /// Objects in each.
     #[arg(long, default_value_t = 8, value_name = "N")]
     objects: u32,
-    #[command(flatten)]
-    device: DeviceArg,
     /// Steps that are not measured.
     #[arg(long, default_value_t = 1, value_name = "N")]
     warmup: usize,
-    /// Steps that are.
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    steps: u32,
     #[command(flatten)]
-    output: JsonArg,
+    steps: MeasuredSteps,
 }
 
 /// Runs the subcommand.
@@ -46,27 +41,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut settings = args.set.clone();
     settings.push(format!("run.precision={}", args.precision));
     let recipe = InstancesRecipe::load(&args.recipe, &settings)?;
-    let device = device::parse(&args.device.asked)?;
+    let device = device::parse(&args.steps.device.asked)?;
     let [height, width] = args.size[..] else {
         anyhow::bail!("--size takes a height and a width");
     };
     let batch = InstanceSegmentation::random_batch(&recipe, (height, width), args.objects);
     let build = || InstanceSegmentation::unfed(&recipe, device);
     let source = Source::Fixed(batch);
-    let times = bench_step(&recipe, device, build, source, args.warmup, args.steps as usize)?;
-    eprintln!(
-        "{}: median {:.3} s a step, fastest {:.3} s, {:.1} pictures/s, peak {:.0} MiB",
-        device::describe(device),
-        times.median_s,
-        times.min_s,
-        times.pictures_per_second,
-        times.peak_mb
-    );
-    for (name, seconds) in &times.parts_s {
-        eprintln!("  {name:<16} {seconds:.4} s");
-    }
-    if args.output.json {
-        out!("{}", serde_json::to_string(&times)?);
-    }
-    Ok(ExitCode::SUCCESS)
+    let times = bench_step(&recipe, device, build, source, args.warmup, args.steps.count())?;
+    show(&times, device, args.steps.output)
 }

@@ -47,14 +47,8 @@ struct DataArgs {
     /// Change one key of the recipe, e.g. --set data.layout=folder
     #[arg(long, value_name = "SECTION.KEY=VALUE", default_value = "data.layout=folder")]
     set: Vec<String>,
-    /// Loader threads; 0: as many as there are cores.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    threads: usize,
-    /// How long to measure.
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
-    seconds: f64,
     #[command(flatten)]
-    output: JsonArg,
+    load: MeasuredLoading,
 }
 
 /// A whole training step: both views, student and teacher, losses, backward, optimizer, teacher update.
@@ -69,19 +63,64 @@ struct StepArgs {
     /// f32, bf16 or f16
     #[arg(long, value_name = "PRECISION", default_value = "f32")]
     precision: String,
-    #[command(flatten)]
-    device: DeviceArg,
     /// Feed it from these pictures; without, the same random pictures are used again and again.
     #[arg(long, value_name = "DIR")]
     data: Vec<PathBuf>,
     /// Steps that are not measured.
     #[arg(long, default_value_t = 2, value_name = "N")]
     warmup: usize,
+    #[command(flatten)]
+    steps: MeasuredSteps,
+}
+
+/// How steps are measured.
+#[derive(Debug, clap::Args)]
+struct MeasuredSteps {
+    #[command(flatten)]
+    device: DeviceArg,
     /// Steps that are.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
     #[command(flatten)]
     output: JsonArg,
+}
+
+impl MeasuredSteps {
+    fn count(&self) -> usize {
+        self.steps as usize
+    }
+}
+
+/// How loading is measured.
+#[derive(Debug, clap::Args)]
+struct MeasuredLoading {
+    /// Loader threads; 0: as many as there are cores.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    threads: usize,
+    /// How long to measure.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    seconds: f64,
+    #[command(flatten)]
+    output: JsonArg,
+}
+
+impl MeasuredLoading {
+    /// Loads as training by `recipe` does, `batch` samples at a time.
+    fn config<R: TaskRecipe>(&self, recipe: &R, batch: usize) -> BenchConfig {
+        let share = Share {
+            batch,
+            rank: 0,
+            ranks: 1,
+            loader_threads: self.threads,
+            first_step: 0,
+        };
+        let mut loader = recipe.loading().loader_config(recipe.run().seed, &share);
+        loader.threads = self.threads;
+        BenchConfig {
+            loader,
+            seconds: self.seconds,
+        }
+    }
 }
 
 /// Runs the subcommand.
@@ -104,19 +143,7 @@ const BATCH: usize = 16;
 fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
     let dataset = Arc::new(Dataset::open(&args.data, recipe.data.selection()?)?);
-    let share = Share {
-        batch: BATCH.min(dataset.len()),
-        rank: 0,
-        ranks: 1,
-        loader_threads: args.threads,
-        first_step: 0,
-    };
-    let mut loader = recipe.loading().loader_config(recipe.run.seed, &share);
-    loader.threads = args.threads;
-    let config = BenchConfig {
-        loader,
-        seconds: args.seconds,
-    };
+    let config = args.load.config(&recipe, BATCH.min(dataset.len()));
     let report = slotcon_data::bench::run(&dataset, &recipe.data.augment, &config)?;
     eprintln!(
         "{} threads, {} pictures: {:.1} pictures/s, {:.1} decoded alone, peak {:.0} MB",
@@ -126,7 +153,7 @@ fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
         report.decode_only_pictures_per_second,
         report.peak_mb
     );
-    if args.output.json {
+    if args.load.output.json {
         out!("{}", serde_json::to_string(&report)?);
     } else {
         eprintln!("{}", serde_json::to_string_pretty(&report.stages_us)?);
@@ -138,7 +165,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let mut settings = args.set.clone();
     settings.push(format!("run.precision={}", args.precision));
     let recipe = Recipe::load(&args.recipe, &settings)?;
-    let device = device::parse(&args.device.asked)?;
+    let device = device::parse(&args.steps.device.asked)?;
     let data = match &args.data[..] {
         [] => None,
         roots => Some(Arc::new(Dataset::open(roots, recipe.data.selection()?)?)),
@@ -148,8 +175,8 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
         Some(dataset) => Source::Data(dataset),
     };
     let build = || Pretraining::build(&recipe, device, &Ranks::alone());
-    let times = bench_step(&recipe, device, build, source, args.warmup, args.steps as usize)?;
-    show(&times, device, args.output)
+    let times = bench_step(&recipe, device, build, source, args.warmup, args.steps.count())?;
+    show(&times, device, args.steps.output)
 }
 
 /// Says what steps took.

@@ -6,17 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slotcon_data::Dataset;
-use slotcon_data::bench::{BenchConfig, load_rate};
+use slotcon_data::bench::load_rate;
 use slotcon_data::labelled::{ClassTable, LabelLayout, pairs};
 use slotcon_data::loader::LabelledMaker;
 use slotcon_torch::distributed::Ranks;
 use slotcon_train::bench::{Source, bench_step};
-use slotcon_train::task::Share;
 use slotcon_train::{TaskRecipe, device};
 use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation};
 
-use super::show;
-use crate::arguments::{DeviceArg, JsonArg};
+use super::{MeasuredLoading, MeasuredSteps, show};
 use crate::finetune::classes;
 
 /// Pictures in a batch: few, so that the clock is looked at often.
@@ -40,14 +38,8 @@ pub(super) struct DataArgs {
     /// Change one key of the recipe, e.g. --set data.crop=513
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<String>,
-    /// Loader threads.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    threads: usize,
-    /// How long to measure.
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
-    seconds: f64,
     #[command(flatten)]
-    output: JsonArg,
+    load: MeasuredLoading,
 }
 
 /// A whole training step of a segmentor: forward, loss, backward, optimizer.
@@ -62,16 +54,11 @@ pub(super) struct StepArgs {
     /// How many classes it learns.
     #[arg(long, default_value_t = 21, value_name = "N", value_parser = clap::value_parser!(u8).range(1..255))]
     classes: u8,
-    #[command(flatten)]
-    device: DeviceArg,
     /// Steps that are not measured.
     #[arg(long, default_value_t = 2, value_name = "N")]
     warmup: usize,
-    /// Steps that are.
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    steps: u32,
     #[command(flatten)]
-    output: JsonArg,
+    steps: MeasuredSteps,
 }
 
 /// Measures loading.
@@ -87,28 +74,16 @@ pub(super) fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let labels = Arc::new(Dataset::from_paths(pairs.iter().map(|pair| &pair.labels)));
     let timeout = Duration::from_secs_f64(recipe.loading().read_timeout);
     let maker = LabelledMaker::new(recipe.data.augment.clone(), labels, table, timeout)?;
-    let share = Share {
-        batch: BATCH.min(pictures.len()),
-        rank: 0,
-        ranks: 1,
-        loader_threads: args.threads,
-        first_step: 0,
-    };
-    let mut loader = recipe.loading().loader_config(recipe.run.seed, &share);
-    loader.threads = args.threads;
-    let config = BenchConfig {
-        loader,
-        seconds: args.seconds,
-    };
+    let config = args.load.config(&recipe, BATCH.min(pictures.len()));
     let rate = load_rate(&pictures, maker, &config)?;
     eprintln!(
         "{} threads, {} pictures: {:.1} pictures/s, {:.1} by processor time",
-        args.threads,
+        args.load.threads,
         pairs.len(),
         rate.pictures_per_second,
         rate.pictures_per_cpu_second
     );
-    if args.output.json {
+    if args.load.output.json {
         out!("{}", serde_json::to_string(&rate)?);
     }
     Ok(ExitCode::SUCCESS)
@@ -120,11 +95,11 @@ pub(super) fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
 /// A recipe or device that cannot be used.
 pub(super) fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
     let recipe = SemanticRecipe::load(&args.recipe, &args.set)?;
-    let device = device::parse(&args.device.asked)?;
+    let device = device::parse(&args.steps.device.asked)?;
     let classes = Vec::from_iter((0..args.classes).map(|class| class.to_string()));
     let batch = SemanticSegmentation::random_batch(&recipe, classes.len(), device);
     let build = || SemanticSegmentation::build(&recipe, classes, device, &Ranks::alone());
     let source = Source::Fixed(batch);
-    let times = bench_step(&recipe, device, build, source, args.warmup, args.steps as usize)?;
-    show(&times, device, args.output)
+    let times = bench_step(&recipe, device, build, source, args.warmup, args.steps.count())?;
+    show(&times, device, args.steps.output)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::json;
-use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
+use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs_of};
 use slotcon_data::picture::DecodeOptions;
 use slotcon_data::{Dataset, Layout};
 use slotcon_eval::clusters::baselines::PixelFeatures;
@@ -87,8 +87,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None if args.layout == LabelLayout::CocoStuff => NameList::curated(&args.images)?,
         None => None,
     };
-    say_left_out([Dataset::open(std::slice::from_ref(&args.images), Layout::Folder)?.left_out()]);
-    let pairs = pairs(&args.images, &args.labels, args.layout, list.as_ref())?;
+    let pictures = Dataset::open(std::slice::from_ref(&args.images), Layout::Folder)?;
+    say_left_out([pictures.left_out()]);
+    let pairs = pairs_of(&pictures, &args.images, &args.labels, args.layout, list.as_ref())?;
     let options = DecodeOptions {
         exif_orientation: args.orientation.exif_orientation,
         ..DecodeOptions::default()

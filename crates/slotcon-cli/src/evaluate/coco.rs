@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value};
-use slotcon_metrics::coco::{CocoKind, CocoScore, CocoTruth, NUMBERS};
+use slotcon_metrics::coco::{CocoKind, CocoResults, CocoScore, CocoTruth, NUMBERS, measure_all};
 
 use crate::arguments::JsonArg;
 
@@ -31,12 +31,10 @@ pub struct Args {
 /// A file that cannot be used.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let truth = CocoTruth::open(&args.annotations)?;
-    let mut found = Vec::new();
-    for kind in CocoKind::ALL {
-        if args.kind.is_none_or(|wanted| wanted == kind) {
-            found.push((kind, truth.measure(&args.results, kind)?));
-        }
-    }
+    let results = CocoResults::open(&args.results)?;
+    let kinds = CocoKind::ALL.into_iter();
+    let wanted = kinds.filter(|kind| args.kind.is_none_or(|wanted| wanted == *kind));
+    let found = measure_all(&truth, &results, wanted)?;
     say(&found, Map::new(), args.output)
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use slotcon_data::annotations::Annotations;
 use slotcon_eval::ProgressSink;
-use slotcon_metrics::coco::{CocoKind, CocoTruth};
+use slotcon_metrics::coco::{CocoKind, CocoResults, CocoTruth, measure_all};
 use slotcon_torch::distributed::Ranks;
 use slotcon_train::device;
 use slotcon_transfer::instances::{FineTuned, detect_all};
@@ -94,10 +94,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.results.display()
     );
     let truth = CocoTruth::open(&file)?;
-    let mut found = Vec::new();
-    for kind in CocoKind::ALL {
-        found.push((kind, truth.measure(&args.results, kind)?));
-    }
+    let results = CocoResults::open(&args.results)?;
+    let found = measure_all(&truth, &results, CocoKind::ALL)?;
     let protocol = detector.protocol();
     eprintln!("{protocol}");
     let about = serde_json::Map::from_iter([("protocol".to_owned(), protocol.into())]);

@@ -10,8 +10,9 @@ use slotcon_train::device;
 use slotcon_transfer::semantic::FineTuned;
 use slotcon_weights::atomic_file::write_bytes;
 
-use super::{Args, each, with, write_maps};
+use super::{Args, each, write_maps};
 use crate::arguments::exit;
+use crate::results::with_ending;
 
 /// As [`super::run`].
 ///
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 })
             });
             let text = serde_json::Value::from_iter(named).to_string();
-            write_bytes(&with(place, ".masks.json"), text.as_bytes())?;
+            write_bytes(&with_ending(place, ".masks.json"), text.as_bytes())?;
         }
         Ok(())
     })?;

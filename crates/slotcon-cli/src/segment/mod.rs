@@ -6,18 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use slotcon_data::labelled::Palette;
-use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb_bytes};
+use slotcon_data::picture::{DecodeOptions, Picture};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::source::Inputs;
-use slotcon_eval::ProgressSink;
 use slotcon_eval::segment::masks;
 use slotcon_train::TaskRecipe;
 use slotcon_train::checkpoint::About;
 use slotcon_transfer::semantic::SemanticRecipe;
-use slotcon_weights::atomic_file::WriteError;
 
-use crate::arguments::{NetworkArgs, OrientationArg, exit, say_left_out, say_orientation};
-use crate::progress_bar::PictureBar;
+use crate::arguments::{NetworkArgs, OrientationArg, exit, say_orientation};
+use crate::results::{in_turn, with_ending};
 
 /// Short side at which a pretrained network sees a picture.
 const SIDE: u32 = 320;
@@ -74,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         write_maps(picture, place, &ids, Palette::default())?;
         if args.masks {
             masks::write_masks(
-                &with(place, ".masks.json"),
+                &with_ending(place, ".masks.json"),
                 picture.width(),
                 picture.height(),
                 &ids,
@@ -85,44 +83,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(exit(failed))
 }
 
-/// Calls `cut` with every picture and the place of its results, whose folder is there. Results that cannot be written cost their
-/// picture. Gives how many could not be used.
+/// Calls `cut` with every picture and the place of its results. Gives how many could not be used.
 fn each(args: &Args, mut cut: impl FnMut(&Picture, &Path) -> anyhow::Result<()>) -> anyhow::Result<usize> {
     let inputs = Inputs::open(&args.pictures)?;
-    say_left_out(inputs.left_out());
-    std::fs::create_dir_all(&args.out).map_err(|e| WriteError::new(&args.out, e))?;
     let options = DecodeOptions {
         exif_orientation: args.orientation.exif_orientation,
         ..DecodeOptions::default()
     };
-    let mut bar = PictureBar::default();
-    bar.begin("segmenting", inputs.len());
-    let (mut failed, mut bytes) = (0usize, Vec::new());
-    for i in 0..inputs.len() {
-        let picture = inputs
-            .read(i, &mut bytes)
-            .and_then(|()| decode_rgb_bytes(&bytes, &options));
-        let problem = match picture {
-            Ok(picture) => {
-                let place = args.out.join(inputs.name(i));
-                let folder = place.parent().unwrap_or(&args.out);
-                let done = std::fs::create_dir_all(folder)
-                    .map_err(|e| WriteError::new(folder, e).into())
-                    .and_then(|()| cut(&picture, &place));
-                match done {
-                    Err(error) if error.is::<WriteError>() => Some(format!("its results: {error}")),
-                    done => done.map(|()| None)?,
-                }
-            }
-            Err(reason) => Some(reason.to_string()),
-        };
-        if let Some(problem) = problem {
-            failed += 1;
-            bar.bad(&inputs.path(i), &problem);
-        }
-        bar.done();
-    }
-    bar.finish();
+    let failed = in_turn(&inputs, &args.out, &options, "segmenting", |picture, i| {
+        cut(picture, &args.out.join(inputs.name(i)))
+    })?;
     say_orientation();
     eprintln!(
         "{} pictures segmented, in {}; {failed} could not be used",
@@ -134,15 +104,8 @@ fn each(args: &Args, mut cut: impl FnMut(&Picture, &Path) -> anyhow::Result<()>)
 
 /// Writes the index PNG and the overlay of a picture.
 fn write_maps(picture: &Picture, place: &Path, ids: &[u16], palette: Palette) -> anyhow::Result<()> {
-    let labels = with(place, ".labels.png");
+    let labels = with_ending(place, ".labels.png");
     masks::write_index_png(&labels, picture.width(), picture.height(), ids, palette)?;
-    masks::write_overlay(&with(place, ".overlay.png"), picture, ids, palette)?;
+    masks::write_overlay(&with_ending(place, ".overlay.png"), picture, ids, palette)?;
     Ok(())
-}
-
-/// `place` with `ending` behind its whole name.
-fn with(place: &Path, ending: &str) -> PathBuf {
-    let mut name = place.to_path_buf().into_os_string();
-    name.push(ending);
-    PathBuf::from(name)
 }

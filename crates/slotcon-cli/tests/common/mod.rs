@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test uses what it needs")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -70,6 +71,30 @@ impl Place {
             })
             .collect()
     }
+}
+
+/// Waits until `child`, which trains into `run`, has logged `steps` steps.
+pub fn wait_for(place: &Place, run: &str, steps: usize, child: &mut Child) {
+    let start = Instant::now();
+    while place.metrics(run).len() < steps {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run ended before step {steps}"
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(300),
+            "step {steps} was never reached"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Starts `command`, which trains into `run`, and kills it once it has logged `steps` steps.
+pub fn kill_after(command: &mut Command, place: &Place, run: &str, steps: usize) {
+    let mut child = command.spawn().unwrap();
+    wait_for(place, run, steps, &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// The program.

@@ -18,7 +18,7 @@ use serde::Deserialize;
 pub use check::{LabelSummary, check_labels};
 pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
-pub use pair::{NameList, Pair, pairs};
+pub use pair::{NameList, Pair, pairs, pairs_of};
 pub use palette::{Palette, colour};
 pub use splits::Splits;
 pub use table::ClassTable;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{ClassTable, Classes, LabelLayout, LabelMap};
+use super::{ClassTable, LabelLayout, LabelMap};
 use crate::augment::semantic::IGNORED;
 use crate::error::Error;
 use crate::picture::{DecodeOptions, Picture, decode_rgb};
@@ -114,6 +114,21 @@ pub fn pairs(
     layout: LabelLayout,
     list: Option<&NameList>,
 ) -> Result<Vec<Pair>, Error> {
+    let found = Dataset::open(&[pictures.into()], Layout::Folder)?;
+    pairs_of(&found, pictures, labels, layout, list)
+}
+
+/// [`pairs`] of the pictures `found` below `pictures`.
+///
+/// # Errors
+/// As [`pairs`].
+pub fn pairs_of(
+    found: &Dataset,
+    pictures: &Path,
+    labels: &Path,
+    layout: LabelLayout,
+    list: Option<&NameList>,
+) -> Result<Vec<Pair>, Error> {
     // Whole folders must fit each other; a list says itself what is taken.
     let whole = list.is_none() && layout.is_complete();
     let maps = Dataset::open(&[labels.into()], Layout::Folder)?;
@@ -123,7 +138,6 @@ pub fn pairs(
             by_key.insert(key, (path, false));
         }
     }
-    let found = Dataset::open(&[pictures.into()], Layout::Folder)?;
     let key_of = |picture: &Path| layout.of_picture(below(picture, pictures));
     if layout == LabelLayout::Index
         && let Some(first) = (0..found.len()).find_map(|i| key_of(&found.path(i)))
@@ -214,14 +228,14 @@ fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
 
 impl Pair {
     /// Both, the picture turned as `options` say, resized to the short side `side` (picture: antialiased
-    /// bilinear; labels: nearest) and cut to the central square; ids turned into classes.
+    /// bilinear; labels: nearest) and cut to the central square; what the maps hold turned into classes by `table`.
     ///
     /// # Errors
     /// A file that cannot be read, proportions that differ, an id that is no class.
     pub fn load(
         &self,
         side: u32,
-        classes: &Classes,
+        table: &ClassTable,
         options: &DecodeOptions,
     ) -> Result<(Picture, LabelMap), Error> {
         let picture = decode_rgb(&self.picture, options).map_err(|source| Error::Picture {
@@ -229,7 +243,6 @@ impl Pair {
             source,
         })?;
         let wrong = |reason: String| Error::labels(&self.labels, reason);
-        let table = ClassTable::new(classes).map_err(&wrong)?;
         let mut ids = Vec::new();
         let b = table.read(&self.labels, &mut ids)?;
         let a = (picture.width(), picture.height());
@@ -246,7 +259,7 @@ impl Pair {
             )));
         }
         let named = |id: u8| match id {
-            IGNORED => classes.ignore_index,
+            IGNORED => table.ignore_index(),
             class => u16::from(class),
         };
         let labels = LabelMap::new(b.0, b.1, ids.into_iter().map(named).collect());

@@ -16,6 +16,7 @@ pub struct ClassTable {
     /// Of coloured maps; empty where none are known.
     colours: HashMap<[u8; 3], u8>,
     classes: usize,
+    ignore_index: u16,
 }
 
 impl ClassTable {
@@ -45,7 +46,13 @@ impl ClassTable {
                 .map(|(i, colour)| (*colour, if i < count { i as u8 } else { IGNORED }))
                 .collect(),
             classes: count,
+            ignore_index: classes.ignore_index,
         })
+    }
+
+    /// What stands for pixels that count for nothing where classes have 16 bits.
+    pub fn ignore_index(&self) -> u16 {
+        self.ignore_index
     }
 
     /// How many classes there are.

@@ -35,8 +35,14 @@ impl Inputs {
         for (root, label) in sets.iter().zip(labels) {
             let set = Dataset::open(&[root.to_path_buf()], Layout::Folder)?;
             let number = inputs.sets.len();
+            // The paths of a list begin where the list lies.
+            let base = match Root::of(root) {
+                Ok(Root::List) => root.parent().unwrap_or(root),
+                _ => root,
+            };
             for i in 0..set.len() {
-                let name = result_name(&set.path(i), root);
+                let path = set.path(i);
+                let name = normal(path.strip_prefix(base).unwrap_or(&path));
                 inputs.pictures.push((number, i, label.join(name)));
             }
             inputs.sets.push(set);
@@ -103,17 +109,6 @@ impl Inputs {
     pub fn left_out(&self) -> impl Iterator<Item = &LeftOut> {
         self.sets.iter().map(Dataset::left_out)
     }
-}
-
-/// The name of the results of the picture at `path` in the folder, list or tar file `root`.
-pub fn result_name(path: &Path, root: &Path) -> PathBuf {
-    let is_list = matches!(Root::of(root), Ok(Root::List));
-    let root = if is_list {
-        root.parent().unwrap_or(root)
-    } else {
-        root
-    };
-    normal(path.strip_prefix(root).unwrap_or(path))
 }
 
 /// What stands in front of the results' names of each of some folders: nothing for one, else as much of the ends of their paths as

@@ -14,7 +14,7 @@ mod shard;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-pub use inputs::{Inputs, labels, result_name};
+pub use inputs::{Inputs, labels};
 pub use layout::Layout;
 pub use left_out::{LeftOut, Why};
 pub use paths::{PathList, from_readable, readable};

@@ -8,7 +8,7 @@ mod sampling;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use slotcon_data::labelled::{Classes, Pair};
+use slotcon_data::labelled::{ClassTable, Classes, Pair};
 use slotcon_data::picture::DecodeOptions;
 use slotcon_data::{LabelMap, Picture};
 use slotcon_metrics::{ClusterScore, Confusion, Matching};
@@ -79,9 +79,10 @@ impl TestSet {
     /// # Errors
     /// The first pair that cannot be used.
     pub fn load(pairs: &[Pair], classes: Classes, side: u32, options: &DecodeOptions) -> Result<Self, Error> {
+        let table = ClassTable::new(&classes).map_err(Error::Argument)?;
         let pictures = pairs
             .par_iter()
-            .map(|pair| pair.load(side, &classes, options))
+            .map(|pair| pair.load(side, &table, options))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             pictures,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Failed, Trial};
 use serde::Deserialize;
 use slotcon_golden as golden;
-use slotcon_metrics::coco::{CocoKind, CocoTruth, NUMBERS};
+use slotcon_metrics::coco::{CocoKind, CocoResults, CocoTruth, NUMBERS};
 
 use super::support::{check, near};
 
@@ -63,7 +63,7 @@ fn annotations(case: &golden::Case, name: &str) -> Result<PathBuf, Failed> {
 fn compare(case: &golden::Case, kind: CocoKind) -> Result<(), Failed> {
     let record: Record = serde_json::from_slice(&std::fs::read(&case.file)?)?;
     let truth = CocoTruth::open(&annotations(case, &record.annotations)?)?;
-    let got = truth.measure(&case.with_ending("results.json"), kind)?;
+    let got = truth.measure(&CocoResults::open(&case.with_ending("results.json"))?, kind)?;
     let expected = match kind {
         CocoKind::Bbox => record.bbox,
         CocoKind::Segm => record.segm,

@@ -3,7 +3,7 @@
 use slotcon_torch::Error;
 use tch::Tensor;
 
-use super::conv_norm::ConvNorm;
+use super::conv_norm::ConvStack;
 use crate::init::Init;
 use crate::layers::{BatchNormMode, Linear};
 use crate::store::Path;
@@ -30,27 +30,17 @@ pub struct BoxHeadConfig {
 /// Convolutions and fully connected layers, each with ReLU: a region's map to its features.
 #[derive(Debug)]
 pub struct BoxHead {
-    convolutions: Vec<ConvNorm>,
+    convolutions: ConvStack,
     layers: Vec<Linear>,
 }
 
 impl BoxHead {
     /// Builds `conv1` … and `fc1` … below `path`.
     pub fn new(path: &Path, config: BoxHeadConfig) -> Self {
-        let mut channels = config.input;
-        let convolutions = (1..=config.convolutions)
-            .map(|i| {
-                let input = std::mem::replace(&mut channels, config.channels);
-                let path = path.sub(format!("conv{i}"));
-                ConvNorm::new(
-                    &path,
-                    [input, config.channels],
-                    3,
-                    config.norm,
-                    Init::KaimingFanOut,
-                )
-            })
-            .collect();
+        let widths = [config.input, config.channels];
+        let convolutions = ConvStack::new(path, "conv", widths, config.convolutions, config.norm);
+        // What they give; without any, what comes in.
+        let channels = widths[usize::from(config.convolutions > 0)];
         let mut features = channels * config.side * config.side;
         let layers = (1..=config.layers)
             .map(|i| {
@@ -66,12 +56,8 @@ impl BoxHead {
     /// # Errors
     /// Maps of another shape, a rank that is gone.
     pub fn forward(&self, regions: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
-        let mut x = regions.shallow_clone();
-        for conv in &self.convolutions {
-            x = conv.forward(&x, mode)?.relu_();
-        }
         // By channel, then y, then x, whatever the order in memory is.
-        x = x.f_flatten(1, -1)?;
+        let mut x = self.convolutions.forward(regions, mode)?.f_flatten(1, -1)?;
         for layer in &self.layers {
             x = layer.forward(&x)?.relu_();
         }

@@ -3,7 +3,7 @@
 use slotcon_torch::Error;
 use tch::Tensor;
 
-use super::conv_norm::ConvNorm;
+use super::conv_norm::ConvStack;
 use crate::init::Init;
 use crate::layers::{BatchNormMode, Conv2d, ConvConfig, Deconv};
 use crate::store::Path;
@@ -26,7 +26,7 @@ pub struct MaskHeadConfig {
 /// Convolutions, a transposed one, and a mask for every class.
 #[derive(Debug)]
 pub struct MaskHead {
-    convolutions: Vec<ConvNorm>,
+    convolutions: ConvStack,
     deconv: Deconv,
     predictor: Conv2d,
 }
@@ -34,20 +34,10 @@ pub struct MaskHead {
 impl MaskHead {
     /// Builds `mask_fcn1` …, `deconv` and `predictor` below `path`.
     pub fn new(path: &Path, config: MaskHeadConfig) -> Self {
-        let mut channels = config.input;
-        let convolutions = (1..=config.convolutions)
-            .map(|i| {
-                let input = std::mem::replace(&mut channels, config.channels);
-                let path = path.sub(format!("mask_fcn{i}"));
-                ConvNorm::new(
-                    &path,
-                    [input, config.channels],
-                    3,
-                    config.norm,
-                    Init::KaimingFanOut,
-                )
-            })
-            .collect();
+        let widths = [config.input, config.channels];
+        let convolutions = ConvStack::new(path, "mask_fcn", widths, config.convolutions, config.norm);
+        // What they give; without any, what comes in.
+        let channels = widths[usize::from(config.convolutions > 0)];
         let predictor = ConvConfig {
             bias: true,
             init: Init::Normal(0.001),
@@ -65,10 +55,7 @@ impl MaskHead {
     /// # Errors
     /// Maps of another shape, a rank that is gone.
     pub fn forward(&self, regions: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
-        let mut x = regions.shallow_clone();
-        for conv in &self.convolutions {
-            x = conv.forward(&x, mode)?.relu_();
-        }
+        let x = self.convolutions.forward(regions, mode)?;
         self.predictor.forward(&self.deconv.forward(&x)?.relu_())
     }
 }

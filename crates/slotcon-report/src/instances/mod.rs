@@ -15,8 +15,8 @@ use tch::Device;
 
 use crate::curve::CurveSpec;
 use crate::error::Error;
-use crate::page::{escape, image, percent};
-use crate::panel::{Figure, Panel, Section};
+use crate::page::{escape, image};
+use crate::panel::{Figure, Panel, Section, or_why_not, shares, table_by_class};
 use crate::run::Run;
 use crate::run::health_check::HealthCheck;
 use crate::run::record::Record;
@@ -90,10 +90,7 @@ fn samples(directory: &RunDirectory, options: &Options) -> Result<String, String
             "the report that the run itself writes shows pictures; this one was made without them".into(),
         );
     }
-    let best = [directory.best(), directory.last()]
-        .into_iter()
-        .find(|file| file.exists());
-    let checkpoint = best.ok_or("there is no checkpoint yet")?;
+    let checkpoint = directory.best_or_last().ok_or("there is no checkpoint yet")?;
     let network = FineTuned::open(&checkpoint, options.device).map_err(|e| e.to_string())?;
     let mut html = String::from("<div class=\"samples\">\n");
     let count = options.pictures.len().min(SHOWN);
@@ -186,18 +183,13 @@ impl Panel for Instances {
     }
 
     fn figures(&self, record: &Record) -> Vec<Figure> {
-        let figure = |key: &str, name| {
-            let value = record.curve(key).last()?;
-            Some(Figure {
-                name,
-                value: percent(value),
-            })
-        };
-        let all = [
-            figure("validation.bbox.AP", "AP of boxes"),
-            figure("validation.segm.AP", "AP of masks"),
-        ];
-        all.into_iter().flatten().collect()
+        shares(
+            record,
+            &[
+                ("validation.bbox.AP", "AP of boxes"),
+                ("validation.segm.AP", "AP of masks"),
+            ],
+        )
     }
 
     fn health(&self, _record: &Record) -> Vec<HealthCheck> {
@@ -205,27 +197,11 @@ impl Panel for Instances {
     }
 
     fn sections(&self) -> Vec<Section> {
-        let samples = match &self.samples {
-            Ok(html) => html.clone(),
-            Err(reason) => format!("<p class=\"card\">Nothing to show: {}</p>\n", escape(reason)),
-        };
-        let mut table = String::from(
-            "<table class=\"card\">\n<tr><th>class</th><th>AP of boxes</th><th>AP of masks</th></tr>\n",
-        );
-        for (name, found) in &self.classes {
-            let [boxes, masks] = found.map(|ap| ap.map_or_else(|| "–".into(), percent));
-            table += &format!(
-                "<tr><td>{}</td><td class=\"figures\">{boxes}</td><td class=\"figures\">{masks}</td></tr>\n",
-                escape(name)
-            );
-        }
-        table += "</table>\n";
-        if self.classes.is_empty() {
-            table = "<p class=\"card\">Nothing was measured yet.</p>\n".into();
-        }
+        let rows = self.classes.iter().map(|(name, found)| (name, found.as_slice()));
+        let table = table_by_class(&["AP of boxes", "AP of masks"], rows);
         let part = |id, title, html| Section { id, title, html };
         vec![
-            part("detections", "Truth and detections", samples),
+            part("detections", "Truth and detections", or_why_not(&self.samples)),
             part("classes", "AP by class", table),
         ]
     }

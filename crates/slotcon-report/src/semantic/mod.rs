@@ -15,8 +15,8 @@ use tch::Device;
 
 use crate::curve::CurveSpec;
 use crate::error::Error;
-use crate::page::{escape, image, percent};
-use crate::panel::{Figure, Panel, Section};
+use crate::page::{escape, image};
+use crate::panel::{Figure, Panel, Section, or_why_not, shares, table_by_class};
 use crate::run::Run;
 use crate::run::health_check::HealthCheck;
 use crate::run::record::Record;
@@ -83,10 +83,7 @@ fn samples(directory: &RunDirectory, options: &Options) -> Result<String, String
     let (Some(classes), false) = (&options.classes, options.pairs.is_empty()) else {
         return Err("the report that the run itself writes shows pictures kept for measuring; this one was made without them".into());
     };
-    let best = [directory.best(), directory.last()]
-        .into_iter()
-        .find(|file| file.exists());
-    let checkpoint = best.ok_or("there is no checkpoint yet")?;
+    let checkpoint = directory.best_or_last().ok_or("there is no checkpoint yet")?;
     let network = FineTuned::open(&checkpoint, options.device).map_err(|e| e.to_string())?;
     let table = ClassTable::new(classes)?;
     let mut html = String::from("<div class=\"samples\">\n");
@@ -160,18 +157,13 @@ impl Panel for Semantic {
     }
 
     fn figures(&self, record: &Record) -> Vec<Figure> {
-        let figure = |key: &str, name| {
-            let value = record.curve(key).last()?;
-            Some(Figure {
-                name,
-                value: percent(value),
-            })
-        };
-        let all = [
-            figure("validation.miou", "mIoU"),
-            figure("validation.pixel_accuracy", "Pixel accuracy"),
-        ];
-        all.into_iter().flatten().collect()
+        shares(
+            record,
+            &[
+                ("validation.miou", "mIoU"),
+                ("validation.pixel_accuracy", "Pixel accuracy"),
+            ],
+        )
     }
 
     fn health(&self, _record: &Record) -> Vec<HealthCheck> {
@@ -179,25 +171,14 @@ impl Panel for Semantic {
     }
 
     fn sections(&self) -> Vec<Section> {
-        let samples = match &self.samples {
-            Ok(html) => html.clone(),
-            Err(reason) => format!("<p class=\"card\">Nothing to show: {}</p>\n", escape(reason)),
-        };
-        let mut table = String::from("<table class=\"card\">\n<tr><th>class</th><th>IoU</th></tr>\n");
-        for (name, iou) in &self.last {
-            let iou = iou.map_or_else(|| "–".into(), percent);
-            table += &format!(
-                "<tr><td>{}</td><td class=\"figures\">{iou}</td></tr>\n",
-                escape(name)
-            );
-        }
-        table += "</table>\n";
-        if self.last.is_empty() {
-            table = "<p class=\"card\">Nothing was measured yet.</p>\n".into();
-        }
+        let rows = self
+            .last
+            .iter()
+            .map(|(name, iou)| (name, std::slice::from_ref(iou)));
+        let table = table_by_class(&["IoU"], rows);
         let part = |id, title, html| Section { id, title, html };
         let mut all = vec![
-            part("segments", "Truth and prediction", samples),
+            part("segments", "Truth and prediction", or_why_not(&self.samples)),
             part("classes", "IoU by class", table),
         ];
         all.extend(

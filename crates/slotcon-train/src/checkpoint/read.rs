@@ -155,16 +155,13 @@ impl<R: TaskRecipe> Checkpoint<R> {
     /// Names and shapes that do not fit.
     pub fn load_network(&self, network: &Store) -> Result<(), CheckpointError> {
         let file = self.file.tensors()?;
-        for name in file.names() {
-            if let Some(ours) = name.strip_prefix(NETWORK)
-                && let Some(tensor) = tensor(&file, name)
-            {
-                require_finite(self.path(), ours, &tensor)?;
-            }
-        }
         network
             .load(|name| tensor(&file, &format!("{NETWORK}{name}")))
-            .map_err(|e| self.mismatch(e.to_string()))
+            .map_err(|e| self.mismatch(e.to_string()))?;
+        for entry in network.entries() {
+            require_finite(self.path(), &entry.name, &entry.tensor)?;
+        }
+        Ok(())
     }
 
     /// Copies the momentum buffers into `optimizer`.

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use slotcon_nn::Store;
+use slotcon_weights::WeightsError;
 use slotcon_weights::names::to_detectron2;
-use slotcon_weights::{WeightFile, WeightsError, find_backbone, fit};
+
+use crate::backbone;
 
 /// The weights that a run starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,20 +29,15 @@ impl Start {
     /// # Errors
     /// A file without a backbone, weights that are missing or of another shape.
     pub(super) fn give(&self, store: &Store) -> Result<String, WeightsError> {
-        let Self::Backbone { path, prefix } = self else {
-            return Ok("the backbone starts from random weights".into());
-        };
-        let found = find_backbone(&WeightFile::open(path)?, prefix.as_deref())?;
-        let tensors = found.tensors.into_iter();
-        let tensors = tensors
-            .map(|(name, tensor)| (to_detectron2(&name), tensor))
-            .collect();
-        let report = fit(path, &store.entries(), "backbone.bottom_up.", &tensors)?;
-        let note = found.note.map_or_else(String::new, |note| format!("; {note}"));
-        Ok(format!(
-            "backbone from {}: {} of its tensors taken{note}",
-            path.display(),
-            report.matched.len()
-        ))
+        match self {
+            Self::Scratch => Ok(backbone::SCRATCH.into()),
+            Self::Backbone { path, prefix } => backbone::give(
+                path,
+                prefix.as_deref(),
+                store,
+                "backbone.bottom_up.",
+                to_detectron2,
+            ),
+        }
     }
 }

@@ -16,13 +16,13 @@ use slotcon_train::normalise::Normaliser;
 use slotcon_train::recipe::TaskRecipe;
 use slotcon_train::task::{Forward, Part, Position, Share, Validation};
 use slotcon_train::{Checkpoint, Error, Metrics, Task};
-use slotcon_weights::{WeightFile, find_backbone, fit};
 use tch::{Device, Kind, Tensor};
 
 use super::data::{SemanticData, Sources, Start};
 use super::evaluate::{Evaluator, measure};
 use super::network::{Losses, Segmentor};
 use super::recipe::{Normalisation, SemanticRecipe};
+use crate::backbone;
 use crate::error::TransferError;
 
 /// A segmentor being trained.
@@ -167,14 +167,8 @@ impl Task for SemanticSegmentation {
         let mut notes = self.data.notes();
         match &sources.start {
             Start::Backbone { path, prefix } => {
-                let found = find_backbone(&WeightFile::open(path)?, prefix.as_deref())?;
-                let report = fit(path, &self.store.entries(), "backbone.", &found.tensors)?;
-                notes.push(format!(
-                    "backbone from {}: {} of its tensors taken{}",
-                    path.display(),
-                    report.matched.len(),
-                    found.note.map_or_else(String::new, |note| format!("; {note}"))
-                ));
+                let (prefix, as_it_is) = (prefix.as_deref(), str::to_owned);
+                notes.push(backbone::give(path, prefix, &self.store, "backbone.", as_it_is)?);
             }
             Start::Segmentor { path } => {
                 let checkpoint = Checkpoint::<SemanticRecipe>::open(path)?;
@@ -190,7 +184,7 @@ impl Task for SemanticSegmentation {
                 checkpoint.load_network(&self.store)?;
                 notes.push(format!("all weights from {}", path.display()));
             }
-            Start::Scratch => notes.push("the backbone starts from random weights".into()),
+            Start::Scratch => notes.push(backbone::SCRATCH.into()),
         }
         Ok(notes)
     }

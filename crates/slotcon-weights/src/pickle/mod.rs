@@ -5,6 +5,7 @@
 //! million times costs stack or memory.
 
 mod globals;
+mod op;
 mod pickler;
 mod unpickler;
 

@@ -3,69 +3,8 @@
 use std::collections::HashMap;
 
 use super::globals::{self, Global};
+use super::op;
 use super::{Data, Id, MAX_NODES, MAX_STRING, Node, Pickle, Problem, broken};
-
-/// The opcodes that are known, by the names that Python's `pickle` gives them.
-mod op {
-    pub const PROTO: u8 = 0x80;
-    pub const FRAME: u8 = 0x95;
-    pub const MARK: u8 = b'(';
-    pub const POP: u8 = b'0';
-    pub const POP_MARK: u8 = b'1';
-    pub const DUP: u8 = b'2';
-    pub const NONE: u8 = b'N';
-    pub const NEWTRUE: u8 = 0x88;
-    pub const NEWFALSE: u8 = 0x89;
-    pub const BININT1: u8 = b'K';
-    pub const BININT2: u8 = b'M';
-    pub const BININT: u8 = b'J';
-    pub const LONG1: u8 = 0x8a;
-    pub const LONG4: u8 = 0x8b;
-    pub const INT: u8 = b'I';
-    pub const LONG: u8 = b'L';
-    pub const FLOAT: u8 = b'F';
-    pub const BINFLOAT: u8 = b'G';
-    pub const BINUNICODE: u8 = b'X';
-    pub const SHORT_BINUNICODE: u8 = 0x8c;
-    pub const BINUNICODE8: u8 = 0x8d;
-    pub const BINBYTES: u8 = b'B';
-    pub const SHORT_BINBYTES: u8 = b'C';
-    pub const BINBYTES8: u8 = 0x8e;
-    pub const BYTEARRAY8: u8 = 0x96;
-    pub const BINSTRING: u8 = b'T';
-    pub const SHORT_BINSTRING: u8 = b'U';
-    pub const EMPTY_TUPLE: u8 = b')';
-    pub const TUPLE1: u8 = b'\x85';
-    pub const TUPLE2: u8 = b'\x86';
-    pub const TUPLE3: u8 = b'\x87';
-    pub const TUPLE: u8 = b't';
-    pub const EMPTY_LIST: u8 = b']';
-    pub const LIST: u8 = b'l';
-    pub const APPEND: u8 = b'a';
-    pub const APPENDS: u8 = b'e';
-    pub const EMPTY_DICT: u8 = b'}';
-    pub const DICT: u8 = b'd';
-    pub const SETITEM: u8 = b's';
-    pub const SETITEMS: u8 = b'u';
-    pub const GLOBAL: u8 = b'c';
-    pub const STACK_GLOBAL: u8 = 0x93;
-    pub const REDUCE: u8 = b'R';
-    pub const NEWOBJ: u8 = 0x81;
-    pub const NEWOBJ_EX: u8 = 0x92;
-    pub const EMPTY_SET: u8 = 0x8f;
-    pub const ADDITEMS: u8 = 0x90;
-    pub const FROZENSET: u8 = 0x91;
-    pub const BUILD: u8 = b'b';
-    pub const BINPERSID: u8 = b'Q';
-    pub const BINPUT: u8 = b'q';
-    pub const LONG_BINPUT: u8 = b'r';
-    pub const MEMOIZE: u8 = 0x94;
-    pub const PUT: u8 = b'p';
-    pub const BINGET: u8 = b'h';
-    pub const LONG_BINGET: u8 = b'j';
-    pub const GET: u8 = b'g';
-    pub const STOP: u8 = b'.';
-}
 
 /// Reads pickles from a buffer, one after the other.
 #[derive(Debug)]
