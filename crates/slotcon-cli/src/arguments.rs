@@ -1,7 +1,6 @@
 //! Arguments that several subcommands take: the same words and defaults in each.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context;
 use slotcon::method::Branch;
@@ -10,6 +9,8 @@ use slotcon_data::picture::left_as_they_lie;
 use slotcon_data::source::LeftOut;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
 use slotcon_train::{RunDirectory, device};
+
+use crate::status::Status;
 
 /// Where the network computes.
 #[derive(Debug, clap::Args)]
@@ -113,6 +114,18 @@ impl FolderArgs {
         say_left_out([pictures.left_out()]);
         Ok(pictures)
     }
+
+    /// The folder of pictures in which `path`, a file to be written, would come to lie.
+    pub fn folder_of(&self, path: &Path) -> Option<&Path> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        let around = |folder: &&PathBuf| {
+            folder
+                .canonicalize()
+                .is_ok_and(|folder| parent.starts_with(folder))
+        };
+        self.data.iter().find(around).map(PathBuf::as_path)
+    }
 }
 
 /// How results are said.
@@ -141,9 +154,9 @@ pub fn say_orientation() {
 }
 
 /// How a command ends that could not use `bad` of its pictures.
-pub fn exit(bad: usize) -> ExitCode {
+pub fn exit(bad: usize) -> Status {
     match bad {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+        0 => Status::DONE,
+        _ => Status::FAILED,
     }
 }

@@ -1,7 +1,6 @@
 //! `slotcon demo`: the main job in minutes, on scenes that the program draws itself or on your own photos.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use slotcon::method::Branch;
 use slotcon::pretrain::Sources;
@@ -17,6 +16,7 @@ use crate::arguments::{DeviceArg, JsonArg};
 use crate::display;
 use crate::evaluate::{as_json, baselines, table};
 use crate::report;
+use crate::status::Status;
 
 /// Pretrain on drawn scenes for some minutes, then say what was learned: the groups found on held-out scenes against the
 /// true label maps, beside an untrained network and k-means on colour.
@@ -74,7 +74,7 @@ fn recipe(args: &Args) -> anyhow::Result<Recipe> {
 ///
 /// # Errors
 /// Whatever ends the run.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let recipe = recipe(args)?;
     let drawn = args.out.join("scenes");
     let data = match &args.data {
@@ -98,10 +98,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = train::<Pretraining>(Some(recipe), &sources, &options)?;
     report::after_run(&options.out, &options.device, &report::of_pretraining);
     if outcome.stopped() {
-        return Ok(ExitCode::from(130));
+        return Ok(Status::STOPPED);
     }
     if args.data.is_some() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Status::DONE);
     }
 
     let device = device::parse(&args.device.asked)?;
@@ -111,7 +111,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         &drawn.join("labels/val"),
         LabelLayout::Index,
         None,
-    )?;
+    )?
+    .all;
     let set = TestSet::load(&held_out, classes, SIZE, &DecodeOptions::default())?;
     let matching = Matching::Hungarian;
     let trained = Segmenter::open(&outcome.checkpoint, Branch::Teacher, device)?;
@@ -125,7 +126,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.output.json {
         out!("{}", as_json(&rows, &protocol)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
 /// Draws the scenes anew: they are cheap, and an interrupted demo must not leave others behind.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde::Serialize;
 use slotcon_data::source::{Inputs, readable};
@@ -14,6 +13,7 @@ use slotcon_weights::atomic_file::write_bytes;
 
 use crate::arguments::{DeviceArg, exit, weights_of};
 use crate::results::{in_turn, with_ending};
+use crate::status::Status;
 
 /// Find the objects in photos: OUT/results.json with a list of detections for every picture (class, score, box as left, top, width,
 /// height, mask as COCO's RLE), and for each picture NAME OUT/NAME.overlay.png to look at, both in the picture's own size.
@@ -55,7 +55,7 @@ struct Found {
 ///
 /// # Errors
 /// A checkpoint that cannot be used, a threshold that is no score, a folder that cannot be written.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     if !(0.0..1.0).contains(&args.threshold) {
         anyhow::bail!(
             "--threshold: {} is no score; expected 0 to below 1",

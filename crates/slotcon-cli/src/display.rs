@@ -1,9 +1,13 @@
-//! What a person sees of a run: a progress bar, and the warnings of the other ranks.
+//! What a person sees of a run: who is waited for, a progress bar, and the warnings of the other ranks.
 
 use std::sync::Arc;
 
 use slotcon_train::observers::{ProgressBar, RankLog};
+use slotcon_train::process_group::Waiting;
+use slotcon_train::process_group::heartbeat::rank_tag;
 use slotcon_train::{AddObservers, Beginning, Observers};
+
+use crate::status::Status;
 
 /// Rank 0 shows the run, the others only what they warn of.
 pub fn observers() -> AddObservers {
@@ -16,8 +20,12 @@ pub fn observers() -> AddObservers {
     })
 }
 
+/// Says who is waited for before a run can begin.
+pub fn waiting() -> Waiting {
+    Arc::new(|text| eprintln!("{}waiting: {text}", rank_tag()))
+}
+
 /// Prints a line to standard output; see `out!`.
-#[allow(clippy::exit, reason = "nobody reads what is still to come")]
 pub fn line(text: std::fmt::Arguments) {
     use std::io::Write;
     if let Err(error) = writeln!(std::io::stdout(), "{text}") {
@@ -25,6 +33,7 @@ pub fn line(text: std::fmt::Arguments) {
         if !gone {
             eprintln!("error: cannot write to standard output: {error}");
         }
-        std::process::exit(i32::from(!gone));
+        // Nobody reads what is still to come.
+        if gone { Status::DONE } else { Status::FAILED }.end();
     }
 }

@@ -1,13 +1,13 @@
 //! `slotcon embed`: features of a folder for other programs.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use slotcon_eval::embed::{self, Config, Number, What};
 
 use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
 use crate::export::free;
 use crate::progress_bar::PictureBar;
+use crate::status::Status;
 
 /// Write what the network makes of a folder of pictures to a file, one row a picture, in memory that does not grow with the
 /// folder. Pictures are resized and cut to the central square.
@@ -53,7 +53,7 @@ enum Dtype {
 ///
 /// # Errors
 /// A checkpoint, folder or output file that cannot be used; no picture that can.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     free(&args.out, args.overwrite)?;
     let segmenter = args.network.open()?;
     let pictures = args.pictures.open(true)?;

@@ -1,9 +1,9 @@
 //! `slotcon export`: weights for other programs.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use crate::arguments::weights_of;
+use crate::status::Status;
 use anyhow::bail;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -77,7 +77,7 @@ fn branches() -> impl TypedValueParser<Value = Branch> {
 ///
 /// # Errors
 /// A checkpoint or format that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let format = args.format.0;
     if args.which.is_some() && !format.is_backbone() {
         bail!("--which: format {} holds both networks", format.name());
@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     out!("{report}");
     out!("wrote {}", args.out.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
 /// A whole detector, which only detectron2 takes.

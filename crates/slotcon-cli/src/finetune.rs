@@ -5,11 +5,10 @@ mod instances;
 pub use instances::part_of;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Subcommand;
-use slotcon_data::labelled::{Classes, LabelLayout, Pair, Splits, pairs};
+use slotcon_data::labelled::{Classes, LabelLayout, Pair, Pairs, Splits, pairs};
 use slotcon_report::semantic;
 use slotcon_train::{RunDirectory, train};
 use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation, Sources, Start};
@@ -17,6 +16,7 @@ use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation, Sources, 
 use crate::arguments::weights_of;
 use crate::report;
 use crate::run_arguments::{Prepared, RunArgs, published};
+use crate::status::Status;
 
 /// Fine-tune a backbone on labelled pictures.
 #[derive(Debug, clap::Args)]
@@ -85,14 +85,14 @@ struct SemanticArgs {
 ///
 /// # Errors
 /// Whatever ends the run.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<Status> {
     match args.task {
         What::Semantic(args) => run_semantic(args),
         What::Instances(args) => instances::run(args),
     }
 }
 
-fn run_semantic(args: SemanticArgs) -> anyhow::Result<ExitCode> {
+fn run_semantic(args: SemanticArgs) -> anyhow::Result<Status> {
     let sources = args.sources()?;
     let (mut recipe, options) = match args.run.prepare::<SemanticRecipe>()? {
         Prepared::Train { recipe, options } => (recipe, options),
@@ -132,13 +132,9 @@ impl SemanticArgs {
             (None, Some(images), Some(labels)) => {
                 let val = match (&self.val_images, &self.val_labels) {
                     (Some(images), Some(labels)) => pairs(images, labels, layout, None)?,
-                    _ => Vec::new(),
+                    _ => Pairs::default(),
                 };
-                let splits = Splits {
-                    train: pairs(images, labels, layout, None)?,
-                    val,
-                    notes: Vec::new(),
-                };
+                let splits = Splits::of(pairs(images, labels, layout, None)?, val);
                 (splits, vec![images.clone(), labels.clone()])
             }
             _ => bail!("give --data DIR, or --images DIR and --labels DIR"),
@@ -161,6 +157,7 @@ impl SemanticArgs {
             val: splits.val,
             classes: classes(layout, self.classes.as_ref(), self.data.as_ref())?,
             folders,
+            left_out: splits.left_out,
             start,
         })
     }

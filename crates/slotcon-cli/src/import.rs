@@ -1,7 +1,6 @@
 //! `slotcon import`: the official training checkpoint, or a segmentor of MMSegmentation, as one of ours.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use slotcon::interop::Imported;
@@ -12,6 +11,7 @@ use slotcon_transfer::semantic::mmsegmentation;
 use slotcon_weights::WeightFile;
 
 use crate::export::free;
+use crate::status::Status;
 
 /// Make a checkpoint of this program from one of another. What went where is printed, one tensor a line.
 ///
@@ -59,7 +59,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A file that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let to_file = args.out.extension().is_some_and(|e| e == "safetensors");
     if to_file {
         free(&args.out, args.overwrite)?;
@@ -104,10 +104,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         imported.progress.total_steps,
         imported.progress.steps_per_epoch
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
-fn segmentor(args: &Args, file: &WeightFile, to_file: bool) -> anyhow::Result<ExitCode> {
+fn segmentor(args: &Args, file: &WeightFile, to_file: bool) -> anyhow::Result<Status> {
     if !to_file {
         bail!(
             "{}: a segmentor becomes a file that ends in .safetensors",
@@ -139,10 +139,10 @@ fn segmentor(args: &Args, file: &WeightFile, to_file: bool) -> anyhow::Result<Ex
             side => format!("windows of {side} every {}", test.window_stride),
         }
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
-fn detector(args: &Args, to_file: bool) -> anyhow::Result<ExitCode> {
+fn detector(args: &Args, to_file: bool) -> anyhow::Result<Status> {
     if !to_file {
         bail!(
             "{}: a detector becomes a file that ends in .safetensors",
@@ -171,5 +171,5 @@ fn detector(args: &Args, to_file: bool) -> anyhow::Result<ExitCode> {
         imported.recipe.model.arch,
         imported.recipe.data.classes.len()
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }

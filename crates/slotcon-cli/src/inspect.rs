@@ -1,12 +1,12 @@
 //! `slotcon inspect`: what a file with weights is.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde_json::json;
 use slotcon::interop::{Inspection, inspect};
 
 use crate::arguments::{JsonArg, weights_of};
+use crate::status::Status;
 
 /// Say what a file is (a checkpoint of this program or of the official one, safetensors, a file of torch.save, a pickle with
 /// arrays), its architecture, step and recipe, and every tensor with shape, type and norm. No code in it is run.
@@ -23,14 +23,14 @@ pub struct Args {
 ///
 /// # Errors
 /// A file that is not read.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let found = inspect(&weights_of(&args.file)?)?;
     if args.output.json {
         out!("{}", as_json(&found));
     } else {
         out!("{}", table(&found).trim_end());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
 fn as_json(found: &Inspection) -> serde_json::Value {

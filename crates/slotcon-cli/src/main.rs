@@ -32,11 +32,12 @@ mod results;
 mod run_arguments;
 mod segment;
 mod slots;
-
-use std::process::ExitCode;
+mod status;
 
 use clap::{Parser, Subcommand};
 use slotcon_train::process_group::heartbeat::{rank_tag, report_failure};
+
+use crate::status::Status;
 
 /// Learn visual representations and semantic groups from unlabelled photos (SlotCon, arXiv 2205.15288).
 #[derive(Debug, Parser)]
@@ -63,7 +64,7 @@ enum Command {
     Bench(bench::Args),
 }
 
-fn main() -> ExitCode {
+fn main() {
     std::panic::set_hook(Box::new(complain));
     slotcon_torch::keep_freed_memory();
     let outcome = match Cli::parse().command {
@@ -81,18 +82,11 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            let tag = rank_tag();
-            eprintln!("{tag}error: {}", told_once(&error));
-            if !tag.is_empty() {
-                // Threads may wait for other ranks for ever: nothing is torn down.
-                slotcon_torch::end_process(1);
-            }
-            ExitCode::FAILURE
-        }
-    }
+    let status = outcome.unwrap_or_else(|error| {
+        eprintln!("{}error: {}", rank_tag(), told_once(&error));
+        Status::FAILED
+    });
+    status.end()
 }
 
 /// An error with its causes, each told once: messages of our own errors have those of their causes in them already.

@@ -1,7 +1,6 @@
 //! `slotcon pretrain`: from pictures to a checkpoint.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use slotcon::pretrain::Sources;
 use slotcon::{Pretraining, Recipe};
@@ -9,6 +8,7 @@ use slotcon_train::train;
 
 use crate::report;
 use crate::run_arguments::{Prepared, RunArgs, published};
+use crate::status::Status;
 
 /// Train on a folder of pictures; no labels, any layout.
 ///
@@ -40,7 +40,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Whatever ends the run.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<Status> {
     let (recipe, options) = match args.run.prepare()? {
         Prepared::Train { recipe, options } => (recipe, options),
         Prepared::Done(code) => return Ok(code),

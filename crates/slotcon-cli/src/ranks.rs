@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -14,6 +14,8 @@ use slotcon_torch::distributed::Store;
 use slotcon_train::process_group::heartbeat::record_first_failure;
 use slotcon_train::process_group::keep_store;
 use slotcon_train::{Stop, TaskRecipe};
+
+use crate::status::Status;
 
 /// How long ranks may take to end once one has failed.
 const GRACE: Duration = Duration::from_secs(15);
@@ -30,7 +32,7 @@ const ATTEMPT: [(&str, &str); 2] = [
 ///
 /// # Errors
 /// A batch that cannot be shared, processes that cannot be started.
-pub fn run<R: TaskRecipe>(size: usize, recipe: &R) -> anyhow::Result<ExitCode> {
+pub fn run<R: TaskRecipe>(size: usize, recipe: &R) -> anyhow::Result<Status> {
     recipe.optim().per_rank_batch(size)?;
     let timeout = Duration::from_secs_f64(recipe.run().rank_timeout);
     let attempt = ATTEMPT.map(|(_, value)| value).join("/");
@@ -113,7 +115,7 @@ impl Drop for Ranks {
 }
 
 impl Ranks {
-    fn wait(&mut self, store: &Store, signals: &mut Signals) -> anyhow::Result<ExitCode> {
+    fn wait(&mut self, store: &Store, signals: &mut Signals) -> anyhow::Result<Status> {
         let mut failed: Option<(Instant, u8)> = None;
         let mut stopped = false;
         loop {
@@ -147,9 +149,9 @@ impl Ranks {
             }
             if self.children.iter().all(|(_, status)| status.is_some()) {
                 return Ok(match failed {
-                    Some((_, code)) => ExitCode::from(code),
-                    None if stopped => ExitCode::from(130),
-                    None => ExitCode::SUCCESS,
+                    Some((_, code)) => Status(code),
+                    None if stopped => Status::STOPPED,
+                    None => Status::DONE,
                 });
             }
             if let Some((since, code)) = failed
@@ -157,7 +159,7 @@ impl Ranks {
             {
                 let left: Vec<String> = self.running().map(|rank| rank.to_string()).collect();
                 eprintln!("rank {} does not end by itself and is killed", left.join(", "));
-                return Ok(ExitCode::from(code));
+                return Ok(Status(code));
             }
             std::thread::sleep(POLL);
         }

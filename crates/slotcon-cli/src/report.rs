@@ -1,7 +1,6 @@
 //! `slotcon report`: a run on one page; and the same after every run.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_report::{instances, pretraining, semantic};
@@ -12,6 +11,7 @@ use slotcon_transfer::semantic::SemanticRecipe;
 use tch::Device;
 
 use crate::arguments::DeviceArg;
+use crate::status::Status;
 
 /// Write RUN/report.html: health with advice, segments, prototypes, curves, what went wrong, environment and recipe of a run,
 /// on one page that needs no network. `slotcon pretrain` does so by itself when it ends; this does it again, of a run that
@@ -35,7 +35,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A folder that holds no run; a page that cannot be written.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let directory = RunDirectory::at(&args.run);
     if !directory.recipe().exists() {
         bail!(
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         pretraining::write_report(directory, &path, &options)?;
     }
     eprintln!("report: {}", path.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
 /// Writes the report of a task's run: directory, place of the page, device.
@@ -94,15 +94,15 @@ pub fn of_run(
     outcome: Result<Outcome, RunError>,
     run: &slotcon_train::Options,
     write: Write,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Status> {
     let began = outcome.as_ref().map_or_else(|error| error.began, |_| true);
     if began && run.launch.rank == 0 {
         after_run(&run.out, &run.device, write);
     }
     Ok(if outcome?.stopped() {
-        ExitCode::from(130)
+        Status::STOPPED
     } else {
-        ExitCode::SUCCESS
+        Status::DONE
     })
 }
 

@@ -1,10 +1,10 @@
 //! Arguments of every command that trains: where the run goes, what it is made of, what it starts from, what it runs on.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use slotcon_train::{Error, Launch, Options, RunDirectory, Start, Stop, TaskRecipe};
 
+use crate::status::Status;
 use crate::{display, ranks};
 
 /// A run.
@@ -64,7 +64,7 @@ pub enum Prepared<R> {
         options: Box<Options>,
     },
     /// The ranks have trained in processes of their own, and ended so.
-    Done(ExitCode),
+    Done(Status),
 }
 
 impl RunArgs {
@@ -123,6 +123,7 @@ impl RunArgs {
             launch,
             stop: Stop::on_signals()?,
             observers: display::observers(),
+            waiting: display::waiting(),
             ..Options::new(self.out)
         };
         Ok(Prepared::Train {

@@ -1,7 +1,6 @@
 //! `slotcon slots`: what each prototype stands for.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_eval::survey::{Config, survey};
@@ -10,6 +9,7 @@ use slotcon_weights::atomic_file::AtomicFile;
 
 use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
 use crate::progress_bar::PictureBar;
+use crate::status::Status;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
 /// mean cosine similarity of the places where the prototype wins, as in the official gallery.
@@ -38,7 +38,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A checkpoint, folder or output file that cannot be used; no picture that can.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let html = match args.out.extension().and_then(|e| e.to_str()) {
         Some("html" | "htm") => true,
         Some("png") => false,
@@ -47,6 +47,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.out.display()
         ),
     };
+    if !html && let Some(folder) = args.pictures.folder_of(&args.out) {
+        bail!(
+            "{}: lies in {}, where it would be taken for a photo the next time; choose another place, or a page (.html)",
+            args.out.display(),
+            folder.display()
+        );
+    }
     let segmenter = args.network.open()?;
     let pictures = args.pictures.open(args.square)?;
     let config = Config {

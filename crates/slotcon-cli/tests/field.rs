@@ -150,6 +150,17 @@ fn results_are_no_input() {
     }
     succeed(&mut embed(&place, &folder));
     assert_eq!(names(&place), ["a.png", "b.png"]);
+    let mut gallery = slotcon();
+    gallery
+        .args(["slots", "--device", "cpu", "--checkpoint"])
+        .arg(place.path("run"));
+    gallery
+        .arg("--data")
+        .arg(&folder)
+        .arg("--out")
+        .arg(folder.join("gallery.png"));
+    let text = fail(&mut gallery);
+    assert!(text.contains("taken for a photo"), "{text}");
 }
 
 #[test]

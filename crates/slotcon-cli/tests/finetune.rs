@@ -380,7 +380,7 @@ fn what_is_wrong_is_said_before_the_first_step() {
     gray(&map, 64, 63, 0);
     refuse(
         &mut finetune(&place, "bad", "none", &[]),
-        &[name, "64x63", "64x64", "the same size"],
+        &[name, "64x63", "64x64", "the same proportions"],
     );
     // Colours, and no palette that says what they mean.
     let mut encoder = png::Encoder::new(std::fs::File::create(&map).unwrap(), 64, 64);
@@ -406,4 +406,48 @@ fn what_is_wrong_is_said_before_the_first_step() {
     // Classes that nobody names.
     std::fs::remove_file(scenes(&place).join("classes.json")).unwrap();
     refuse(&mut finetune(&place, "bad", "none", &[]), &["--classes FILE"]);
+}
+
+#[test]
+fn what_is_left_out_and_what_is_resized_is_told() {
+    let place = Place::new(4);
+    let folder = scenes(&place);
+    // Maps of half the size, as of pictures that were reduced before they were labelled.
+    let half = |split: &str| {
+        for map in std::fs::read_dir(folder.join("labels").join(split)).unwrap() {
+            gray(&map.unwrap().path(), 32, 32, 1);
+        }
+    };
+    half("train");
+    half("val");
+    std::fs::write(folder.join("images/train/IMG.HEIC"), b"\0\0\0\x1cftypheic").unwrap();
+    std::os::unix::fs::symlink("gone", folder.join("images/val/link.jpg")).unwrap();
+    let said = |output: std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let text = said(succeed(&mut finetune(&place, "run", "none", &["--steps", "1"])));
+    for part in [
+        "1 HEIC file is not read",
+        "1 link leads nowhere",
+        "label maps have another size",
+    ] {
+        assert!(text.contains(part), "{part} in:\n{text}");
+    }
+    let report = std::fs::read_to_string(place.path("run").join("report.html")).unwrap();
+    assert!(report.contains("1 HEIC file is not read"));
+    let mut evaluate = slotcon();
+    evaluate.args([
+        "evaluate",
+        "semantic",
+        "--device",
+        "cpu",
+        "--json",
+        "--checkpoint",
+    ]);
+    evaluate.arg(place.path("run")).arg("--data").arg(&folder);
+    let output = succeed(&mut evaluate);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["pixel_accuracy"].as_f64().is_some());
+    let text = said(output);
+    for part in ["1 link leads nowhere", "label maps have another size"] {
+        assert!(text.contains(part), "{part} in:\n{text}");
+    }
 }

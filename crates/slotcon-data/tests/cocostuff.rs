@@ -45,11 +45,12 @@ fn check(folder: &Path) {
         LabelLayout::CocoStuff,
         None,
     )
-    .unwrap();
+    .unwrap()
+    .all;
     assert!(found.len() >= 13, "{}", found.len());
     let table = ClassTable::new(&classes).unwrap();
     for pair in &found {
-        let (_, labels) = pair.load(160, &table, &DecodeOptions::default()).unwrap();
+        let labels = pair.load(160, &table, &DecodeOptions::default()).unwrap().labels;
         let raw = read_label_map(&pair.labels).unwrap();
         assert!(labels.ids().iter().any(|&id| id < 27));
         assert!(raw.ids().iter().all(|&id| id < 182 || id == 255));

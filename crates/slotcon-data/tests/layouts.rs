@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use slotcon_data::labelled::{ClassTable, Classes, LabelLayout, NameList, Pair, pairs};
+use slotcon_data::labelled::{ClassTable, Classes, LabelLayout, NameList, Pair, check_labels, pairs};
 use slotcon_data::picture::DecodeOptions;
 use slotcon_data::{Error, LabelMap};
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ impl Place {
     }
 
     fn pairs(&self, layout: LabelLayout, list: Option<&NameList>) -> Result<Vec<Pair>, Error> {
-        pairs(&self.path("images"), &self.path("labels"), layout, list)
+        pairs(&self.path("images"), &self.path("labels"), layout, list).map(|found| found.all)
     }
 }
 
@@ -58,9 +58,10 @@ fn names(pairs: &[Pair]) -> Vec<String> {
 }
 
 fn classes_of(pair: &Pair, classes: &Classes) -> Vec<u16> {
-    let (_, labels): (_, LabelMap) = pair
+    let labels: LabelMap = pair
         .load(32, &ClassTable::new(classes).unwrap(), &DecodeOptions::default())
-        .unwrap();
+        .unwrap()
+        .labels;
     labels.ids()[..4].to_vec()
 }
 
@@ -172,7 +173,9 @@ fn the_curated_list_is_found_beside_the_pictures() {
     fs::write(&list, "1\n2\n").unwrap();
     let list = NameList::curated(&pictures).unwrap().unwrap();
     let labels = place.path("root/annotations/val2017");
-    let found = pairs(&pictures, &labels, LabelLayout::CocoStuff, Some(&list)).unwrap();
+    let found = pairs(&pictures, &labels, LabelLayout::CocoStuff, Some(&list))
+        .unwrap()
+        .all;
     assert_eq!(names(&found), ["1.png", "2.png"]);
 }
 
@@ -227,12 +230,18 @@ fn label_folders_as_people_have_them() {
             .unwrap();
     }
     for kind in ["ending", "half", "colours", "tif"] {
-        let found = pairs(&root.join("pics"), &labels(kind), LabelLayout::Index, None).unwrap();
+        let found = pairs(&root.join("pics"), &labels(kind), LabelLayout::Index, None)
+            .unwrap()
+            .all;
         assert_eq!(found.len(), 2, "{kind}");
+        let summary = check_labels(&found, &ClassTable::new(&classes).unwrap()).unwrap();
+        assert_eq!(summary.other_size, if kind == "half" { 2 } else { 0 }, "{kind}");
+        assert_eq!(summary.sizes().is_some(), kind == "half");
         for pair in found {
-            let (picture, map) = pair
-                .load(32, &ClassTable::new(&classes).unwrap(), &DecodeOptions::default())
-                .unwrap();
+            let table = ClassTable::new(&classes).unwrap();
+            let found = pair.load(32, &table, &DecodeOptions::default()).unwrap();
+            assert_eq!(found.other_size, kind == "half");
+            let (picture, map) = (found.picture, found.labels);
             assert_eq!(
                 (picture.width(), picture.height()),
                 (map.width(), map.height()),
@@ -249,7 +258,16 @@ fn label_folders_as_people_have_them() {
         png::ColorType::Grayscale,
         &[1; 480],
     );
-    let found = pairs(&root.join("pics"), &labels("thin"), LabelLayout::Index, None).unwrap();
+    let found = pairs(&root.join("pics"), &labels("thin"), LabelLayout::Index, None)
+        .unwrap()
+        .all;
+    let said = check_labels(&found, &ClassTable::new(&classes).unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("1.png: has 10x48") && said.contains("proportions"),
+        "{said}"
+    );
     let said = found[1]
         .load(32, &ClassTable::new(&classes).unwrap(), &DecodeOptions::default())
         .unwrap_err()

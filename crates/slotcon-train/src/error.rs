@@ -58,6 +58,19 @@ pub enum Error {
         /// What the system said (disk full, folder gone, no permission).
         source: std::io::Error,
     },
+    /// The disk of the run directory cannot take a checkpoint.
+    #[error(
+        "{}: {free} MB are free on this disk, and one checkpoint of this run takes {checkpoint} MB; make room or choose another folder",
+        path.display()
+    )]
+    DiskFull {
+        /// The folder.
+        path: PathBuf,
+        /// Free, in MB.
+        free: u64,
+        /// What a checkpoint takes, in MB.
+        checkpoint: u64,
+    },
     /// The run directory already holds a run.
     #[error("{} already holds a run: --resume goes on with it, --overwrite replaces it", .0.display())]
     Exists(PathBuf),

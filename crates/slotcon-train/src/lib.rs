@@ -9,6 +9,7 @@ pub mod bench;
 mod buffer_guard;
 pub mod checkpoint;
 pub mod device;
+mod disk_space;
 pub mod environment;
 mod error;
 pub mod feed;

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::device;
+use crate::disk_space;
 use crate::environment::Session;
 use crate::error::{Error, RunError};
 use crate::machine::cores;
 use crate::observers::{EventWriter, Level, LogFile, MetricsFile, Observer, Observers};
 use crate::outcome::Outcome;
-use crate::process_group::{Launch, ProcessGroup};
+use crate::process_group::{Launch, ProcessGroup, Waiting};
 use crate::recipe::{RunRecipe, TaskRecipe};
 use crate::resume::{same_on_all_ranks, same_run};
 use crate::run_directory::RunDirectory;
@@ -66,6 +67,8 @@ pub struct Options {
     pub stop: Stop,
     /// Who else watches.
     pub observers: AddObservers,
+    /// Told in a sentence which ranks a run that cannot begin yet is waiting for.
+    pub waiting: Waiting,
 }
 
 impl Options {
@@ -79,6 +82,7 @@ impl Options {
             launch: Launch::default(),
             stop: Stop::default(),
             observers: Arc::new(|_, _| ()),
+            waiting: Arc::new(|_| ()),
         }
     }
 }
@@ -103,7 +107,7 @@ pub fn train<T: Task>(
             .as_ref()
             .map_or_else(RunRecipe::default, |r| r.run().clone()),
     );
-    let mut group = ProcessGroup::join(&options.launch, timeout)?;
+    let mut group = ProcessGroup::join(&options.launch, timeout, &options.waiting)?;
     let mut began = false;
     let outcome = as_one_of::<T>(&mut group, recipe, sources, options, &mut began);
     let outcome = group.leave(outcome);
@@ -165,9 +169,12 @@ fn as_one_of<T: Task>(
         (options.observers)(&beginning, &mut observers);
         return training.run(&directory, &mut observers, &options.stop);
     }
-    let notes = initialise(&mut training, checkpoint.as_ref(), sources, options, device)?;
+    let mut notes = initialise(&mut training, checkpoint.as_ref(), sources, options, device)?;
     // Only now is anything written: a recipe or data set that does not work leaves an earlier run alone.
     let _lock = directory.lock()?;
+    let bytes = disk_space::checkpoint_bytes(training.step.task.store(), &training.step.optimizer);
+    let room = disk_space::check(&directory, bytes, training.recipe.run().keep)?;
+    notes.extend(room.map(|text| (Level::Warning, text)));
     if checkpoint.is_none() && options.start != Start::New {
         directory.clear()?;
     }

@@ -1,12 +1,11 @@
 //! `slotcon bench instances`.
 
-use std::process::ExitCode;
-
 use slotcon_train::bench::{Source, bench_step};
 use slotcon_train::{TaskRecipe, device};
 use slotcon_transfer::instances::{InstanceSegmentation, InstancesRecipe};
 
 use super::{MeasuredSteps, show};
+use crate::status::Status;
 
 /// A whole training step of a detector on random pictures: forward, losses, backward, optimizer.
 #[derive(Debug, clap::Args)]
@@ -37,7 +36,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A recipe or device that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut settings = args.set.clone();
     settings.push(format!("run.precision={}", args.precision));
     let recipe = InstancesRecipe::load(&args.recipe, &settings)?;

@@ -4,7 +4,6 @@ mod instances;
 mod semantic;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -18,6 +17,7 @@ use slotcon_train::{TaskRecipe, device};
 use tch::Device;
 
 use crate::arguments::{DeviceArg, JsonArg};
+use crate::status::Status;
 
 /// Measure the speed of this machine.
 #[derive(Debug, clap::Args)]
@@ -127,7 +127,7 @@ impl MeasuredLoading {
 ///
 /// # Errors
 /// A recipe, device or data set that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     match &args.what {
         What::Data(args) => data(args),
         What::Step(args) => step(args),
@@ -140,7 +140,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Pictures in a batch: few, so that the clock is looked at often.
 const BATCH: usize = 16;
 
-fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
+fn data(args: &DataArgs) -> anyhow::Result<Status> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
     let dataset = Arc::new(Dataset::open(&args.data, recipe.data.selection()?)?);
     let config = args.load.config(&recipe, BATCH.min(dataset.len()));
@@ -158,10 +158,10 @@ fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     } else {
         eprintln!("{}", serde_json::to_string_pretty(&report.stages_us)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
-fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
+fn step(args: &StepArgs) -> anyhow::Result<Status> {
     let mut settings = args.set.clone();
     settings.push(format!("run.precision={}", args.precision));
     let recipe = Recipe::load(&args.recipe, &settings)?;
@@ -180,7 +180,7 @@ fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Says what steps took.
-fn show(times: &StepTimes, device: Device, output: JsonArg) -> anyhow::Result<ExitCode> {
+fn show(times: &StepTimes, device: Device, output: JsonArg) -> anyhow::Result<Status> {
     eprintln!(
         "{}: median {:.3} s a step, fastest {:.3} s, {:.1} pictures/s, peak {:.0} MiB",
         device::describe(device),
@@ -195,5 +195,5 @@ fn show(times: &StepTimes, device: Device, output: JsonArg) -> anyhow::Result<Ex
     if output.json {
         out!("{}", serde_json::to_string(times)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }

@@ -1,7 +1,6 @@
 //! Fine-tuning for semantic segmentation, measured.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation};
 
 use super::{MeasuredLoading, MeasuredSteps, show};
 use crate::finetune::classes;
+use crate::status::Status;
 
 /// Pictures in a batch: few, so that the clock is looked at often.
 const BATCH: usize = 8;
@@ -65,13 +65,13 @@ pub(super) struct StepArgs {
 ///
 /// # Errors
 /// A recipe or folders that cannot be used.
-pub(super) fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn data(args: &DataArgs) -> anyhow::Result<Status> {
     let recipe = SemanticRecipe::load(&args.recipe, &args.set)?;
     let pairs = pairs(&args.images, &args.labels, LabelLayout::Index, None)?;
     let classes = classes(LabelLayout::Index, Some(&args.classes), None)?;
     let table = ClassTable::new(&classes).map_err(anyhow::Error::msg)?;
-    let pictures = Arc::new(Dataset::from_paths(pairs.iter().map(|pair| &pair.picture)));
-    let labels = Arc::new(Dataset::from_paths(pairs.iter().map(|pair| &pair.labels)));
+    let pictures = Arc::new(Dataset::from_paths(pairs.all.iter().map(|pair| &pair.picture)));
+    let labels = Arc::new(Dataset::from_paths(pairs.all.iter().map(|pair| &pair.labels)));
     let timeout = Duration::from_secs_f64(recipe.loading().read_timeout);
     let maker = LabelledMaker::new(recipe.data.augment.clone(), labels, table, timeout)?;
     let config = args.load.config(&recipe, BATCH.min(pictures.len()));
@@ -79,21 +79,21 @@ pub(super) fn data(args: &DataArgs) -> anyhow::Result<ExitCode> {
     eprintln!(
         "{} threads, {} pictures: {:.1} pictures/s, {:.1} by processor time",
         args.load.threads,
-        pairs.len(),
+        pairs.all.len(),
         rate.pictures_per_second,
         rate.pictures_per_cpu_second
     );
     if args.load.output.json {
         out!("{}", serde_json::to_string(&rate)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
 /// Measures a step on random crops.
 ///
 /// # Errors
 /// A recipe or device that cannot be used.
-pub(super) fn step(args: &StepArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn step(args: &StepArgs) -> anyhow::Result<Status> {
     let recipe = SemanticRecipe::load(&args.recipe, &args.set)?;
     let device = device::parse(&args.steps.device.asked)?;
     let classes = Vec::from_iter((0..args.classes).map(|class| class.to_string()));

@@ -1,18 +1,17 @@
 //! `slotcon evaluate clusters`: what the groups are worth, measured against labels.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::json;
-use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs_of};
+use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
 use slotcon_data::picture::DecodeOptions;
-use slotcon_data::{Dataset, Layout};
 use slotcon_eval::clusters::baselines::PixelFeatures;
 use slotcon_eval::{Measured, Segmenter, Spread, SubsetScore, TestSet};
 use slotcon_metrics::Matching;
 
-use crate::arguments::{JsonArg, NetworkArgs, OrientationArg, say_left_out};
+use crate::arguments::{JsonArg, NetworkArgs, OrientationArg, say_orientation};
+use crate::status::Status;
 
 /// Unsupervised semantic segmentation: the groups of every pixel against true label maps, by mean intersection over union
 /// and pixel accuracy.
@@ -69,7 +68,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A file that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut segmenter = args.network.open()?;
     if let Some(side) = args.network_side {
         segmenter = segmenter.with_input_size(side);
@@ -87,15 +86,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None if args.layout == LabelLayout::CocoStuff => NameList::curated(&args.images)?,
         None => None,
     };
-    let pictures = Dataset::open(std::slice::from_ref(&args.images), Layout::Folder)?;
-    say_left_out([pictures.left_out()]);
-    let pairs = pairs_of(&pictures, &args.images, &args.labels, args.layout, list.as_ref())?;
+    let pairs = pairs(&args.images, &args.labels, args.layout, list.as_ref())?;
+    pairs.left_out.iter().for_each(|line| eprintln!("{line}"));
     let options = DecodeOptions {
         exif_orientation: args.orientation.exif_orientation,
         ..DecodeOptions::default()
     };
-    let set = TestSet::load(&pairs, classes, args.side, &options)?;
+    let set = TestSet::load(&pairs.all, classes, args.side, &options)?;
     set.notes().iter().for_each(|note| eprintln!("{note}"));
+    say_orientation();
     let matching = if args.many_to_one {
         Matching::Majority
     } else {
@@ -135,7 +134,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         print!("{text}");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
 /// k-means of the dense features over several seeds.

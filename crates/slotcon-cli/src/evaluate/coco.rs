@@ -1,12 +1,12 @@
 //! `slotcon evaluate coco`: anybody's detections against COCO annotations.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde_json::{Map, Value};
 use slotcon_metrics::coco::{CocoKind, CocoResults, CocoScore, CocoTruth, NUMBERS, measure_all};
 
 use crate::arguments::JsonArg;
+use crate::status::Status;
 
 /// COCO's twelve numbers and the average precision of every category, of a results file in COCO's format, as pycocotools gives
 /// them.
@@ -29,7 +29,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A file that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let truth = CocoTruth::open(&args.annotations)?;
     let results = CocoResults::open(&args.results)?;
     let kinds = CocoKind::ALL.into_iter();
@@ -46,7 +46,7 @@ pub fn say(
     found: &[(CocoKind, CocoScore)],
     mut about: Map<String, Value>,
     output: JsonArg,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Status> {
     for note in found.first().iter().flat_map(|(_, score)| &score.notes) {
         eprintln!("warning: {note}");
     }
@@ -61,7 +61,7 @@ pub fn say(
             about.insert(kind.name().to_owned(), value);
         }
         out!("{}", Value::Object(about));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Status::DONE);
     }
     for (kind, score) in found {
         let numbers = NUMBERS.map(|name| format!("{name} {}", percent(Some(score.number(name)))));
@@ -70,7 +70,7 @@ pub fn say(
             out!("  {name:<24} {}", percent(*ap));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::DONE)
 }
 
 /// A figure in per cent; a dash where there is no object to measure it on.

@@ -1,7 +1,6 @@
 //! `slotcon evaluate instances`: a fine-tuned detector on annotated pictures.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::bail;
 use slotcon_data::annotations::Annotations;
@@ -16,6 +15,7 @@ use super::coco::say;
 use crate::arguments::{DeviceArg, JsonArg, weights_of};
 use crate::finetune::part_of;
 use crate::progress_bar::PictureBar;
+use crate::status::Status;
 
 /// Detection and instance segmentation: COCO's twelve numbers for boxes and for masks, and the average precision of every class.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A file that cannot be used; classes other than the checkpoint's.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let device = device::parse(&args.device.asked)?;
     let network = FineTuned::open(&weights_of(&args.checkpoint)?, device)?;
     let (file, images) = match (&args.data, &args.annotations, &args.images) {
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let about = serde_json::Map::from_iter([("protocol".to_owned(), protocol.into())]);
     say(&found, about, args.output)?;
     Ok(match detected.bad.len() {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+        0 => Status::DONE,
+        _ => Status::FAILED,
     })
 }

@@ -5,11 +5,11 @@ mod coco;
 mod instances;
 mod semantic;
 
-use std::process::ExitCode;
-
 use clap::Subcommand;
 
 pub use clusters::{as_json, baselines, table};
+
+use crate::status::Status;
 
 /// Measure a checkpoint.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ enum What {
 ///
 /// # Errors
 /// A file that cannot be used.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     match &args.what {
         What::Clusters(args) => clusters::run(args),
         What::Semantic(args) => semantic::run(args),

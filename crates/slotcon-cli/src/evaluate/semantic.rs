@@ -1,19 +1,19 @@
 //! `slotcon evaluate semantic`: a fine-tuned network on labelled pictures.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::bail;
 use serde_json::{Map, Value, json};
-use slotcon_data::labelled::{ClassTable, LabelLayout, NameList, Splits, pairs};
+use slotcon_data::labelled::{ClassTable, LabelLayout, NameList, Pairs, Splits, pairs};
 use slotcon_eval::ProgressSink;
 use slotcon_torch::distributed::Ranks;
 use slotcon_train::device;
 use slotcon_transfer::semantic::{FineTuned, check_labels, measure};
 
-use crate::arguments::{DeviceArg, JsonArg, weights_of};
+use crate::arguments::{DeviceArg, JsonArg, OrientationArg, say_orientation, weights_of};
 use crate::finetune::classes;
 use crate::progress_bar::PictureBar;
+use crate::status::Status;
 
 /// Semantic segmentation: the class of every pixel against label maps, by mean intersection over union and accuracy.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,8 @@ pub struct Args {
     #[arg(long)]
     mirror: bool,
     #[command(flatten)]
+    orientation: OrientationArg,
+    #[command(flatten)]
     device: DeviceArg,
     #[command(flatten)]
     output: JsonArg,
@@ -55,7 +57,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A file that cannot be used; classes other than the checkpoint's.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     let device = device::parse(&args.device.asked)?;
     let network = FineTuned::open(&weights_of(&args.checkpoint)?, device)?;
     let layout = args
@@ -79,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     {
         bail!("--scales: {wrong} is no factor; expected numbers above 0, e.g. 0.75,1,1.25");
     }
-    let pairs = match (&args.data, &args.images, &args.labels) {
+    let Pairs { all: pairs, left_out } = match (&args.data, &args.images, &args.labels) {
         (Some(root), ..) => {
             let splits = Splits::open(root, layout)?;
             if splits.val.is_empty() {
@@ -88,7 +90,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     root.display()
                 );
             }
-            splits.val
+            Pairs {
+                all: splits.val,
+                left_out: splits.left_out,
+            }
         }
         (None, Some(images), Some(labels)) => {
             let list = args.list.as_deref().map(NameList::open).transpose()?;
@@ -96,16 +101,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         _ => bail!("give --data DIR, or --images DIR and --labels DIR"),
     };
+    left_out.iter().for_each(|line| eprintln!("{line}"));
     let table = ClassTable::new(&of_data).map_err(anyhow::Error::msg)?;
     let summary = check_labels(&pairs, &table)?;
+    if let Some(sizes) = summary.sizes() {
+        eprintln!("{sizes}");
+    }
     let mut evaluator = network.evaluator();
     evaluator.scales = args.scales.clone();
     evaluator.mirror = args.mirror;
+    evaluator.decode.exif_orientation |= args.orientation.exif_orientation;
 
     let mut bar = PictureBar::default();
     bar.begin("measuring", pairs.len());
     let measured = measure(&evaluator, &pairs, &table, &Ranks::alone(), |_| bar.done())?;
     bar.finish();
+    say_orientation();
     let score = measured.score()?;
     let protocol = evaluator.protocol();
     let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.2}", 100.0 * x));
@@ -153,7 +164,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print!("{text}");
     }
     Ok(match measured.bad.len() {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+        0 => Status::DONE,
+        _ => Status::FAILED,
     })
 }

@@ -1,7 +1,6 @@
 //! `slotcon finetune instances`.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use slotcon_report::instances as page;
 use slotcon_train::{RunDirectory, train};
@@ -10,6 +9,7 @@ use slotcon_transfer::instances::{AnnotationFile, InstanceSegmentation, Instance
 use crate::arguments::weights_of;
 use crate::report;
 use crate::run_arguments::{Prepared, RunArgs, published};
+use crate::status::Status;
 
 /// Detection and instance segmentation: a box, a class and a mask for every object, by Mask R-CNN with a feature pyramid on the
 /// backbone.
@@ -66,7 +66,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Whatever ends the run.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<Status> {
     let sources = args.sources()?;
     let (mut recipe, options) = match args.run.prepare::<InstancesRecipe>()? {
         Prepared::Train { recipe, options } => (recipe, options),

@@ -1,7 +1,5 @@
 //! The classes of a fine-tuned network.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, bail};
 use serde_json::json;
 use slotcon_data::labelled::Palette;
@@ -13,12 +11,13 @@ use slotcon_weights::atomic_file::write_bytes;
 use super::{Args, each, write_maps};
 use crate::arguments::exit;
 use crate::results::with_ending;
+use crate::status::Status;
 
 /// As [`super::run`].
 ///
 /// # Errors
 /// A checkpoint that cannot be used, an option for pretrained networks, a folder that cannot be written.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<Status> {
     let file = args.network.file()?;
     let given = [
         ("--side", args.side.is_some()),

@@ -3,7 +3,6 @@
 mod classes;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use slotcon_data::labelled::Palette;
 use slotcon_data::picture::{DecodeOptions, Picture};
@@ -16,6 +15,7 @@ use slotcon_transfer::semantic::SemanticRecipe;
 
 use crate::arguments::{NetworkArgs, OrientationArg, exit, say_orientation};
 use crate::results::{in_turn, with_ending};
+use crate::status::Status;
 
 /// Short side at which a pretrained network sees a picture.
 const SIDE: u32 = 320;
@@ -58,7 +58,7 @@ pub struct Args {
 ///
 /// # Errors
 /// A checkpoint that cannot be used, an output folder that cannot be made, two pictures with results of one name.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<Status> {
     if About::open(&args.network.file()?)?.task == SemanticRecipe::TASK {
         return classes::run(args);
     }

@@ -93,9 +93,10 @@ fn ranks_that_cannot_meet_say_why() {
     // The others do not come.
     let words = said(&end(rank(run("2"), 0, 3, free_port()).spawn().unwrap(), LIMIT));
     assert!(
-        words.contains("1 of 3 ranks") && words.contains("missing: rank 1, 2"),
+        words.contains("1 of 3 ranks came") && words.contains("missing: rank 1, 2"),
         "{words}"
     );
+    assert!(words.contains("waiting: 1 of 3 ranks have come"), "{words}");
     // Two of the same number.
     let port = free_port();
     let first = rank(run("4"), 0, 3, port).spawn().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{ClassTable, Pair};
+use super::{ClassTable, Pair, same_proportions};
 use crate::augment::semantic::IGNORED;
 use crate::error::Error;
 
@@ -15,9 +15,21 @@ pub struct LabelSummary {
     pub pixels: Vec<u64>,
     /// Pixels that count for nothing.
     pub ignored: u64,
+    /// Maps that have another size than their pictures, in the same proportions.
+    pub other_size: usize,
 }
 
 impl LabelSummary {
+    /// What there is to say of the maps' sizes, if anything.
+    pub fn sizes(&self) -> Option<String> {
+        (self.other_size > 0).then(|| {
+            format!(
+                "{} label maps have another size than their pictures; they are resized to it, every pixel taking the nearest class",
+                self.other_size
+            )
+        })
+    }
+
     /// The part of all pixels that counts for nothing, 0 to 1.
     pub fn ignored_share(&self) -> f64 {
         let all = self.ignored + self.pixels.iter().sum::<u64>();
@@ -34,7 +46,7 @@ impl LabelSummary {
 /// Reads the label map of every pair and the size of its picture.
 ///
 /// # Errors
-/// The first pair, in their order, with a file that cannot be read, a map of another size than its picture, or a number that is
+/// The first pair, in their order, with a file that cannot be read, a map of other proportions than its picture, or a number that is
 /// no class: file, value and what would be right.
 pub fn check_labels(pairs: &[Pair], table: &ClassTable) -> Result<LabelSummary, Error> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -42,6 +54,7 @@ pub fn check_labels(pairs: &[Pair], table: &ClassTable) -> Result<LabelSummary, 
     let empty = || LabelSummary {
         pixels: vec![0; table.len()],
         ignored: 0,
+        other_size: 0,
     };
     let total = Mutex::new(empty());
     let first_error: Mutex<Option<(usize, Error)>> = Mutex::new(None);
@@ -65,6 +78,7 @@ pub fn check_labels(pairs: &[Pair], table: &ClassTable) -> Result<LabelSummary, 
                 }
                 let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                 total.ignored += own.ignored;
+                total.other_size += own.other_size;
                 total
                     .pixels
                     .iter_mut()
@@ -85,21 +99,27 @@ fn check(
     classes: &mut Vec<u8>,
     into: &mut LabelSummary,
 ) -> Result<(), Error> {
-    let (width, height) = table.read(&pair.labels, classes)?;
+    let map = table.read(&pair.labels, classes)?;
     let size = imagesize::size(&pair.picture)
         .map_err(|e| Error::labels(&pair.picture, format!("is no picture: {e}")))?;
-    let (width, height) = (width as usize, height as usize);
+    let lying = (size.width as u32, size.height as u32);
     // A picture that is turned as its EXIF orientation says has its sides exchanged.
-    if (size.width, size.height) != (width, height) && (size.height, size.width) != (width, height) {
-        return Err(Error::labels(
-            &pair.labels,
-            format!(
-                "has {width}x{height} pixels, its picture {} has {}x{}; both must have the same size",
-                pair.picture.display(),
-                size.width,
-                size.height
-            ),
-        ));
+    let turned = (lying.1, lying.0);
+    if map != lying && map != turned {
+        if !same_proportions(map, lying) && !same_proportions(map, turned) {
+            return Err(Error::labels(
+                &pair.labels,
+                format!(
+                    "has {}x{} pixels, its picture {} has {}x{}; both must have the same proportions",
+                    map.0,
+                    map.1,
+                    pair.picture.display(),
+                    lying.0,
+                    lying.1
+                ),
+            ));
+        }
+        into.other_size += 1;
     }
     for &class in classes.iter() {
         match class {

@@ -7,6 +7,7 @@ mod mat;
 mod pair;
 mod palette;
 mod published;
+mod scale;
 mod splits;
 mod table;
 mod voc;
@@ -18,8 +19,9 @@ use serde::Deserialize;
 pub use check::{LabelSummary, check_labels};
 pub use label_map::{LabelMap, read_label_map};
 pub use layout::LabelLayout;
-pub use pair::{NameList, Pair, pairs, pairs_of};
+pub use pair::{LabelledPicture, NameList, Pair, Pairs, pairs};
 pub use palette::{Palette, colour};
+pub use scale::{fit_to_picture, same_proportions};
 pub use splits::Splits;
 pub use table::ClassTable;
 

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{ClassTable, LabelLayout, LabelMap};
+use super::{ClassTable, LabelLayout, LabelMap, same_proportions};
 use crate::augment::semantic::IGNORED;
 use crate::error::Error;
 use crate::picture::{DecodeOptions, Picture, decode_rgb};
 use crate::resize::{resize_labels_short_side_center_crop, resize_short_side_center_crop};
-use crate::source::{Dataset, Layout};
+use crate::source::{Dataset, Layout, Why};
 
 /// A picture file and its label map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,15 @@ impl NameList {
     }
 }
 
+/// Pairs of a folder, and what lies there and is not taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pairs {
+    /// The pairs.
+    pub all: Vec<Pair>,
+    /// What was left out and why, in sentences.
+    pub left_out: Vec<String>,
+}
+
 /// Every picture below `pictures` with its label map below `labels`; with `list` only those that it names.
 ///
 /// # Errors
@@ -113,22 +122,8 @@ pub fn pairs(
     labels: &Path,
     layout: LabelLayout,
     list: Option<&NameList>,
-) -> Result<Vec<Pair>, Error> {
+) -> Result<Pairs, Error> {
     let found = Dataset::open(&[pictures.into()], Layout::Folder)?;
-    pairs_of(&found, pictures, labels, layout, list)
-}
-
-/// [`pairs`] of the pictures `found` below `pictures`.
-///
-/// # Errors
-/// As [`pairs`].
-pub fn pairs_of(
-    found: &Dataset,
-    pictures: &Path,
-    labels: &Path,
-    layout: LabelLayout,
-    list: Option<&NameList>,
-) -> Result<Vec<Pair>, Error> {
     // Whole folders must fit each other; a list says itself what is taken.
     let whole = list.is_none() && layout.is_complete();
     let maps = Dataset::open(&[labels.into()], Layout::Folder)?;
@@ -146,6 +141,7 @@ pub fn pairs_of(
         by_key = without_ending(by_key, &ending);
     }
     let mut all = Vec::new();
+    let mut left_out = found.left_out().clone();
     for picture in (0..found.len()).map(|i| found.path(i)) {
         let Some(key) = key_of(&picture) else {
             continue;
@@ -156,7 +152,8 @@ pub fn pairs_of(
                 let labels = labels.clone();
                 all.push((key, Pair { picture, labels }));
             }
-            None if !whole => {}
+            None if list.is_some() => {}
+            None if !whole => left_out.add(Why::Unlabelled, &picture),
             None => {
                 let reason = format!("has no label map ({layout}) below {}", labels.display());
                 return Err(Error::labels(picture, reason));
@@ -184,7 +181,10 @@ pub fn pairs_of(
         );
         return Err(Error::labels(pictures, reason));
     }
-    Ok(chosen)
+    Ok(Pairs {
+        all: chosen,
+        left_out: left_out.lines(),
+    })
 }
 
 /// Label maps by what they have in common with their pictures; whether a picture was found.
@@ -226,6 +226,17 @@ fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
     path.strip_prefix(root).unwrap_or(path)
 }
 
+/// A picture and its labels at one size.
+#[derive(Debug)]
+pub struct LabelledPicture {
+    /// The picture.
+    pub picture: Picture,
+    /// Its labels.
+    pub labels: LabelMap,
+    /// Whether the file of the labels had another size than that of the picture, in the same proportions.
+    pub other_size: bool,
+}
+
 impl Pair {
     /// Both, the picture turned as `options` say, resized to the short side `side` (picture: antialiased
     /// bilinear; labels: nearest) and cut to the central square; what the maps hold turned into classes by `table`.
@@ -237,7 +248,7 @@ impl Pair {
         side: u32,
         table: &ClassTable,
         options: &DecodeOptions,
-    ) -> Result<(Picture, LabelMap), Error> {
+    ) -> Result<LabelledPicture, Error> {
         let picture = decode_rgb(&self.picture, options).map_err(|source| Error::Picture {
             path: self.picture.clone(),
             source,
@@ -247,7 +258,7 @@ impl Pair {
         let b = table.read(&self.labels, &mut ids)?;
         let a = (picture.width(), picture.height());
         // A map of another scale stands for the same places: both come to the same size below.
-        if u64::from(a.0) * u64::from(b.1) != u64::from(a.1) * u64::from(b.0) {
+        if !same_proportions(b, a) {
             let turned = if (a.1, a.0) == b {
                 "; if the picture is to be turned as its EXIF orientation says, ask for it (--exif-orientation)"
             } else {
@@ -263,9 +274,10 @@ impl Pair {
             class => u16::from(class),
         };
         let labels = LabelMap::new(b.0, b.1, ids.into_iter().map(named).collect());
-        Ok((
-            resize_short_side_center_crop(&picture, side),
-            resize_labels_short_side_center_crop(&labels, side),
-        ))
+        Ok(LabelledPicture {
+            picture: resize_short_side_center_crop(&picture, side),
+            labels: resize_labels_short_side_center_crop(&labels, side),
+            other_size: a != b,
+        })
     }
 }

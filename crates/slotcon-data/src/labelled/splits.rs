@@ -1,8 +1,8 @@
 //! The splits of labelled sets as their owners publish them: pictures to learn from, and pictures to measure on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{LabelLayout, Pair, pairs, voc};
+use super::{LabelLayout, Pair, Pairs, pairs, voc};
 use crate::error::Error;
 
 /// Pairs of a labelled set by their use.
@@ -14,6 +14,8 @@ pub struct Splits {
     pub val: Vec<Pair>,
     /// What is worth knowing, in sentences.
     pub notes: Vec<String>,
+    /// What lies there and is not taken, in sentences.
+    pub left_out: Vec<String>,
 }
 
 impl Splits {
@@ -30,64 +32,53 @@ impl Splits {
     /// A folder that is missing or empty; a picture without labels, in layouts where all have some; a list that names nothing or
     /// something that is not there.
     pub fn open(root: &Path, layout: LabelLayout) -> Result<Self, Error> {
-        let of = |pictures: PathBuf, labels: PathBuf| {
-            pairs(&root.join(pictures), &root.join(labels), layout, None)
+        let beside = |pictures: &str, labels: &str, train: &str, val: Option<&str>| {
+            let of = |name: &str| {
+                let (pictures, labels) = (root.join(pictures).join(name), root.join(labels).join(name));
+                pairs(&pictures, &labels, layout, None)
+            };
+            Ok(Self::of(of(train)?, val.map(of).transpose()?.unwrap_or_default()))
         };
         match layout {
             LabelLayout::Voc => voc::splits(root),
             LabelLayout::Cityscapes | LabelLayout::Cityscapes19 | LabelLayout::CityscapesTrainIds => {
-                let split = |name| {
-                    of(
-                        Path::new("leftImg8bit").join(name),
-                        Path::new("gtFine").join(name),
-                    )
-                };
-                Ok(Self {
-                    train: split("train")?,
-                    val: split("val")?,
-                    notes: Vec::new(),
-                })
+                beside("leftImg8bit", "gtFine", "train", Some("val"))
             }
-            LabelLayout::Ade20k => {
-                let split = |name| {
-                    of(
-                        Path::new("images").join(name),
-                        Path::new("annotations").join(name),
-                    )
-                };
-                Ok(Self {
-                    train: split("training")?,
-                    val: split("validation")?,
-                    notes: Vec::new(),
-                })
-            }
+            LabelLayout::Ade20k => beside("images", "annotations", "training", Some("validation")),
             LabelLayout::Index | LabelLayout::CocoStuff => {
-                let is_split = root.join("images/train").is_dir();
-                let split = |name| of(Path::new("images").join(name), Path::new("labels").join(name));
-                let has_val = root.join("images/val").is_dir();
-                Ok(Self {
-                    train: split(if is_split { "train" } else { "" })?,
-                    val: if is_split && has_val {
-                        split("val")?
-                    } else {
-                        Vec::new()
-                    },
-                    notes: if is_split && has_val {
-                        Vec::new()
-                    } else {
-                        vec![format!(
-                            "{} has no images/train and images/val: nothing is measured while it learns",
-                            root.display()
-                        )]
-                    },
-                })
+                let has = |name: &str| root.join("images").join(name).is_dir();
+                if has("train") && has("val") {
+                    return beside("images", "labels", "train", Some("val"));
+                }
+                let mut splits = beside("images", "labels", if has("train") { "train" } else { "" }, None)?;
+                splits.notes.push(format!(
+                    "{} has no images/train and images/val: nothing is measured while it learns",
+                    root.display()
+                ));
+                Ok(splits)
             }
+        }
+    }
+
+    /// The splits that were found as `train` and `val`.
+    pub fn of(train: Pairs, mut val: Pairs) -> Self {
+        let mut left_out = train.left_out;
+        // Both may lie in one folder.
+        val.left_out.retain(|line| !left_out.contains(line));
+        left_out.append(&mut val.left_out);
+        Self {
+            train: train.all,
+            val: val.all,
+            notes: Vec::new(),
+            left_out,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn touch(path: PathBuf) {

@@ -29,11 +29,7 @@ pub(super) fn splits(root: &Path) -> Result<Splits, Error> {
             Some(list),
         )
     };
-    let mut splits = Splits {
-        train: own(&train)?,
-        val: own(&val)?,
-        notes: Vec::new(),
-    };
+    let mut splits = Splits::of(own(&train)?, own(&val)?);
     let sbd = SBD
         .iter()
         .map(|place| root.join(place))

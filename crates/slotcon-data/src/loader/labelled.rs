@@ -7,7 +7,7 @@ use super::make::MakeSample;
 use super::reader::Reader;
 use crate::augment::semantic::{IGNORED, SemanticAugmentConfig, make_semantic, plan_semantic};
 use crate::error::{Error, PictureError, Result};
-use crate::labelled::ClassTable;
+use crate::labelled::{ClassTable, fit_to_picture};
 use crate::picture::{Decoder, whole};
 use crate::rng::Stream;
 use crate::source::Dataset;
@@ -105,14 +105,15 @@ impl MakeSample for LabelledMaker {
             .decoder
             .decode_part(&scratch.bytes, &self.config.decode_options(), all)?;
         let picture = &scratch.decoder.picture;
-        if (picture.width(), picture.height()) != size {
+        let (map, size) = (size, (picture.width(), picture.height()));
+        if !fit_to_picture(&mut scratch.classes, map, size) {
             return Err(PictureError::Labels(format!(
-                "it has {}x{} pixels, its label map {} has {}x{}",
-                picture.width(),
-                picture.height(),
-                self.labels.path(index as usize).display(),
+                "it has {}x{} pixels, its label map {} has {}x{}: other proportions",
                 size.0,
-                size.1
+                size.1,
+                self.labels.path(index as usize).display(),
+                map.0,
+                map.1
             )));
         }
         let plan = plan_semantic(&self.config, size, &scratch.classes, random);

@@ -157,16 +157,22 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Pic
 /// Resizes a label map by nearest neighbour (no ids are invented), as Pillow's NEAREST: the centre of every new pixel
 /// takes the id it falls on.
 pub fn resize_labels(map: &LabelMap, width: u32, height: u32) -> LabelMap {
+    let ids = nearest(map.ids(), (map.width(), map.height()), (width, height));
+    LabelMap::new(width, height, ids)
+}
+
+/// [`resize_labels`] of any values, from size `old` to size `new` (width, height).
+pub(crate) fn nearest<T: Copy>(values: &[T], old: (u32, u32), new: (u32, u32)) -> Vec<T> {
     let at = |i: u32, new: u32, old: u32| {
         (((f64::from(i) + 0.5) * f64::from(old) / f64::from(new)) as u32).min(old - 1) as usize
     };
-    let columns: Vec<usize> = (0..width).map(|x| at(x, width, map.width())).collect();
-    let mut ids = Vec::with_capacity(width as usize * height as usize);
-    for y in 0..height {
-        let row = &map.ids()[at(y, height, map.height()) * map.width() as usize..];
-        ids.extend(columns.iter().map(|&x| row[x]));
+    let columns: Vec<usize> = (0..new.0).map(|x| at(x, new.0, old.0)).collect();
+    let mut out = Vec::with_capacity(new.0 as usize * new.1 as usize);
+    for y in 0..new.1 {
+        let row = &values[at(y, new.1, old.1) * old.0 as usize..];
+        out.extend(columns.iter().map(|&x| row[x]));
     }
-    LabelMap::new(width, height, ids)
+    out
 }
 
 /// The size at which the shorter side is `side`, the longer one in proportion, cut off (torchvision's `Resize`).

@@ -25,6 +25,8 @@ pub enum Why {
     SecondOfSample,
     /// Named by `data.exclude`.
     Excluded,
+    /// A picture without a label map, in a layout where not all have one.
+    Unlabelled,
 }
 
 impl Why {
@@ -59,6 +61,7 @@ impl Why {
                 )
             }
             Self::Excluded => format!("{count} {file} {is} excluded by data.exclude"),
+            Self::Unlabelled => format!("{count} picture {file} without a label map {is} not taken"),
         }
     }
 }
@@ -71,7 +74,7 @@ pub struct LeftOut {
 
 impl LeftOut {
     /// Notes one file, by its path.
-    pub(super) fn add(&mut self, why: Why, path: &Path) {
+    pub(crate) fn add(&mut self, why: Why, path: &Path) {
         let at = self.reasons.iter().position(|(known, ..)| *known == why);
         let at = at.unwrap_or_else(|| {
             self.reasons.push((why, 0, Vec::new()));

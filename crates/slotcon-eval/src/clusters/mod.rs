@@ -71,6 +71,8 @@ pub struct TestSet {
     pictures: Vec<(Picture, LabelMap)>,
     classes: Classes,
     side: u32,
+    /// Label maps whose files have another size than their pictures.
+    other_size: usize,
 }
 
 impl TestSet {
@@ -80,12 +82,16 @@ impl TestSet {
     /// The first pair that cannot be used.
     pub fn load(pairs: &[Pair], classes: Classes, side: u32, options: &DecodeOptions) -> Result<Self, Error> {
         let table = ClassTable::new(&classes).map_err(Error::Argument)?;
-        let pictures = pairs
+        let loaded = pairs
             .par_iter()
             .map(|pair| pair.load(side, &table, options))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            pictures,
+            other_size: loaded.iter().filter(|found| found.other_size).count(),
+            pictures: loaded
+                .into_iter()
+                .map(|found| (found.picture, found.labels))
+                .collect(),
             classes,
             side,
         })
@@ -104,6 +110,12 @@ impl TestSet {
         let all = ignored + pixels.iter().sum::<u64>();
         let share = 100.0 * ignored as f64 / all.max(1) as f64;
         let mut notes = vec![format!("{share:.1} % of the labelled pixels are ignored")];
+        if self.other_size > 0 {
+            notes.push(format!(
+                "{} label maps have another size than their pictures, in the same proportions: both are resized to {} px",
+                self.other_size, self.side
+            ));
+        }
         let named = pixels.iter().zip(&self.classes.classes);
         let absent = Vec::from_iter(
             named

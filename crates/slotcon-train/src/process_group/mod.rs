@@ -6,6 +6,7 @@ pub mod heartbeat;
 pub mod launch;
 mod rendezvous;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use slotcon_torch::distributed::{Join, Ranks, Store, Traffic};
@@ -16,6 +17,9 @@ pub use launch::Launch;
 use rendezvous::Rendezvous;
 
 use crate::error::Error;
+
+/// Told in a sentence who is waited for, while one waits.
+pub type Waiting = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// This process and the others.
 #[derive(Debug)]
@@ -45,16 +49,16 @@ pub struct Intent {
 }
 
 impl ProcessGroup {
-    /// Finds the other processes of `launch`, waiting for them for as long as `timeout`.
+    /// Finds the other processes of `launch`, waiting for them for as long as `timeout`; `waiting` is told who is missing.
     ///
     /// # Errors
     /// A port that is taken, a master that cannot be reached, ranks that do not come, come twice, or are another version
     /// or number.
-    pub fn join(launch: &Launch, timeout: Duration) -> Result<Self, Error> {
+    pub fn join(launch: &Launch, timeout: Duration, waiting: &Waiting) -> Result<Self, Error> {
         let together = if launch.is_alone() {
             None
         } else {
-            let (rendezvous, names) = Rendezvous::new(launch, timeout)?;
+            let (rendezvous, names) = Rendezvous::new(launch, timeout, waiting)?;
             let heartbeat = Heartbeat::start(launch, names, rendezvous.connect_again()?, timeout);
             Some((rendezvous, heartbeat))
         };

@@ -1,17 +1,43 @@
 //! How processes find each other: a store at which each says who it is and waits for the rest.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use slotcon_torch::distributed::Store;
 
+use super::Waiting;
 use super::launch::Launch;
 use crate::error::Error;
 use crate::machine::host_name;
 
 /// Between two looks at whether a key is there.
 const POLL: Duration = Duration::from_millis(20);
+
+/// When to say what is waited for: after 5 s (sooner where all waiting is short), after three times that, and so on.
+#[derive(Debug)]
+struct Reminder {
+    start: Instant,
+    next: Duration,
+}
+
+impl Reminder {
+    fn within(timeout: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            next: (timeout / 10).min(Duration::from_secs(5)),
+        }
+    }
+
+    /// Whether it is time for a word.
+    fn is_due(&mut self) -> bool {
+        let due = self.start.elapsed() >= self.next;
+        if due {
+            self.next *= 3;
+        }
+        due
+    }
+}
 
 /// What a rank says of itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,10 +59,11 @@ pub(super) struct Rendezvous {
 }
 
 impl Rendezvous {
-    /// Waits until all ranks are there and say the same of the run. Returns their names for messages, too.
-    pub fn new(launch: &Launch, timeout: Duration) -> Result<(Self, Vec<String>), Error> {
+    /// Waits until all ranks are there and say the same of the run. Returns their names for messages, too. `waiting` is told
+    /// who is missing, by the first of those that are there.
+    pub fn new(launch: &Launch, timeout: Duration, waiting: &Waiting) -> Result<(Self, Vec<String>), Error> {
         let prefix = prefix(&launch.attempt);
-        let store = open(launch, timeout, &prefix, launch.keeps_store())?;
+        let store = open(launch, timeout, &prefix, launch.keeps_store(), waiting)?;
         let rendezvous = Self {
             store,
             prefix,
@@ -44,7 +71,7 @@ impl Rendezvous {
             timeout,
             names: Vec::new(),
         };
-        let found = rendezvous.greet();
+        let found = rendezvous.greet(waiting);
         if found.is_err() && launch.keeps_store() {
             // The others should see the mismatch as well, not only a store that is gone.
             std::thread::sleep(Duration::from_secs(1));
@@ -59,7 +86,7 @@ impl Rendezvous {
         ))
     }
 
-    fn greet(&self) -> Result<Vec<String>, Error> {
+    fn greet(&self, waiting: &Waiting) -> Result<Vec<String>, Error> {
         let Launch { rank, size, .. } = self.launch;
         let own = Hello {
             size,
@@ -84,7 +111,7 @@ impl Rendezvous {
         let text = serde_json::to_string(&own).map_err(|e| Error::ProcessGroup(e.to_string()))?;
         self.store.set(&format!("hello/{rank}"), &text).map_err(lost)?;
 
-        let start = Instant::now();
+        let mut reminder = Reminder::within(self.timeout);
         let mut names = vec![None; size];
         loop {
             for (other, name) in names.iter_mut().enumerate().filter(|(_, name)| name.is_none()) {
@@ -116,19 +143,24 @@ impl Rendezvous {
             if names.iter().all(Option::is_some) {
                 return Ok(names.into_iter().flatten().collect());
             }
-            if start.elapsed() > self.timeout {
-                let missing: Vec<String> = (0..size)
-                    .filter(|&r| names[r].is_none())
-                    .take(8)
-                    .map(|r| r.to_string())
-                    .collect();
-                let here = names.iter().flatten().count();
+            let missing = || {
+                let missing = (0..size).filter(|&r| names[r].is_none()).take(8);
+                let missing = Vec::from_iter(missing.map(|r| r.to_string())).join(", ");
+                format!("missing: rank {missing} (run.rank_timeout is how long to wait)")
+            };
+            let here = names.iter().flatten().count();
+            if reminder.start.elapsed() > self.timeout {
                 return Err(Error::ProcessGroup(format!(
-                    "{here} of {size} ranks came to {at} within {} s; missing: rank {} (run.rank_timeout is how long to \
-                     wait)",
+                    "{here} of {size} ranks came to {at} within {} s; {}",
                     self.timeout.as_secs_f64(),
-                    missing.join(", ")
+                    missing()
                 )));
+            }
+            if reminder.is_due() && names.iter().position(Option::is_some) == Some(rank) {
+                waiting(&format!(
+                    "{here} of {size} ranks have come to {at}; {}",
+                    missing()
+                ));
             }
             std::thread::sleep(POLL);
         }
@@ -145,11 +177,12 @@ impl Rendezvous {
 
     /// A further connection to the same store.
     pub fn connect_again(&self) -> Result<Store, Error> {
+        let nobody: Waiting = Arc::new(|_| ());
         let mut launch = self.launch.clone();
         if launch.keeps_store() {
             launch.host = "localhost".into();
         }
-        open(&launch, self.timeout, &self.prefix, false)
+        open(&launch, self.timeout, &self.prefix, false, &nobody)
     }
 
     pub fn set(&self, key: &str, value: &str) -> Result<(), Error> {
@@ -200,7 +233,13 @@ pub(crate) fn prefix(attempt: &str) -> String {
 }
 
 /// Opens the store, in the given time whatever happens.
-fn open(launch: &Launch, timeout: Duration, prefix: &str, keep: bool) -> Result<Store, Error> {
+fn open(
+    launch: &Launch,
+    timeout: Duration,
+    prefix: &str,
+    keep: bool,
+    waiting: &Waiting,
+) -> Result<Store, Error> {
     let (host, port) = (launch.host.clone(), launch.port);
     let prefix = prefix.to_owned();
     let (send, receive) = mpsc::channel();
@@ -214,8 +253,23 @@ fn open(launch: &Launch, timeout: Duration, prefix: &str, keep: bool) -> Result<
         let _ = send.send(store);
     });
     let Launch { rank, host, .. } = launch;
+    let mut reminder = Reminder::within(timeout);
     let waited = timeout + Duration::from_secs(2);
-    match receive.recv_timeout(waited) {
+    let found = loop {
+        let left = waited.saturating_sub(reminder.start.elapsed());
+        let next = reminder.next.saturating_sub(reminder.start.elapsed());
+        match receive.recv_timeout(left.min(next)) {
+            Err(mpsc::RecvTimeoutError::Timeout) if left > next => {
+                if reminder.is_due() {
+                    waiting(&format!(
+                        "rank {rank} is waiting for the store of rank 0 at {host}:{port}"
+                    ));
+                }
+            }
+            found => break found,
+        }
+    };
+    match found {
         Ok(Ok(store)) => Ok(store),
         Ok(Err(error)) if keep => Err(Error::ProcessGroup(format!(
             "port {port}, at which the ranks should meet, cannot be opened on this machine: {error}. Set another \
@@ -232,11 +286,14 @@ fn open(launch: &Launch, timeout: Duration, prefix: &str, keep: bool) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
     fn another_version_is_named() {
         let timeout = Duration::from_secs(20);
+        let waiting: Waiting = Arc::new(|_| ());
         let store = Store::keep(0, timeout, &prefix("")).unwrap();
         for (hello, named) in [
             (
@@ -253,9 +310,38 @@ mod tests {
                 store_elsewhere: true,
                 ..Launch::default()
             };
-            let error = Rendezvous::new(&launch, timeout).unwrap_err().to_string();
+            let error = Rendezvous::new(&launch, timeout, &waiting)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(named), "{error}");
             store.add("here/0", -1).unwrap();
         }
+    }
+
+    #[test]
+    fn who_is_missing_is_named_while_one_waits() {
+        let timeout = Duration::from_secs(1);
+        let store = Store::keep(0, timeout, &prefix("")).unwrap();
+        let words = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&words);
+        let waiting: Waiting = Arc::new(move |text: &str| heard.lock().unwrap().push(text.to_owned()));
+        let launch = Launch {
+            size: 3,
+            host: "localhost".into(),
+            port: store.port(),
+            store_elsewhere: true,
+            ..Launch::default()
+        };
+        let error = Rendezvous::new(&launch, timeout, &waiting)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("missing: rank 1, 2"), "{error}");
+        // After 0.1, 0.3 and 0.9 s.
+        let words = words.lock().unwrap();
+        assert_eq!(words.len(), 3, "{words:?}");
+        assert!(
+            words[0].contains("1 of 3 ranks have come") && words[0].contains("missing: rank 1, 2"),
+            "{words:?}"
+        );
     }
 }

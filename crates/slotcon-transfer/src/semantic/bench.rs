@@ -43,7 +43,9 @@ impl SemanticSegmentation {
             summary: LabelSummary {
                 pixels: vec![0; names.len()],
                 ignored: 0,
+                other_size: 0,
             },
+            left_out: Vec::new(),
             names,
         };
         Self::new(recipe, &data, device, ranks)

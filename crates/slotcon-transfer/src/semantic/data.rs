@@ -40,6 +40,8 @@ pub struct Sources {
     pub classes: Classes,
     /// Folders, for the record of the run.
     pub folders: Vec<PathBuf>,
+    /// What lies there and is not taken, in sentences.
+    pub left_out: Vec<String>,
     /// What it starts from.
     pub start: Start,
 }
@@ -59,6 +61,8 @@ pub struct SemanticData {
     pub names: Vec<String>,
     /// What the maps to learn from hold.
     pub summary: LabelSummary,
+    /// What lies there and is not taken, in sentences.
+    pub left_out: Vec<String>,
 }
 
 impl SemanticData {
@@ -87,8 +91,8 @@ impl SemanticData {
             return Err(TransferError::NoPairs);
         }
         let table = ClassTable::new(&sources.classes).map_err(TransferError::TooManyClasses)?;
-        let summary = check_labels(&sources.train, &table)?;
-        check_labels(&sources.val, &table)?;
+        let mut summary = check_labels(&sources.train, &table)?;
+        summary.other_size += check_labels(&sources.val, &table)?.other_size;
         let dataset = |of: fn(&Pair) -> &PathBuf| Arc::new(Dataset::from_paths(sources.train.iter().map(of)));
         Ok(Self {
             pictures: dataset(|pair| &pair.picture),
@@ -97,6 +101,7 @@ impl SemanticData {
             names: names.clone(),
             table,
             summary,
+            left_out: sources.left_out.clone(),
         })
     }
 
@@ -108,6 +113,7 @@ impl SemanticData {
             self.pictures.len(),
             self.names.len()
         )];
+        notes.extend(self.summary.sizes());
         let absent = Vec::from_iter(self.summary.absent().map(|class| self.names[class].as_str()));
         if !absent.is_empty() {
             notes.push(format!(

@@ -1,7 +1,7 @@
 //! A segmentor on whole pictures: their classes, and how well these match label maps.
 
 use slotcon_data::augment::semantic::{IGNORED, fitted};
-use slotcon_data::labelled::{ClassTable, LabelMap, Pair};
+use slotcon_data::labelled::{ClassTable, LabelMap, Pair, fit_to_picture};
 use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb};
 use slotcon_data::resize::opencv::{Region, resize_linear};
 use slotcon_metrics::{Confusion, SemanticScore};
@@ -22,7 +22,8 @@ pub struct Evaluator<'a> {
     normaliser: Normaliser,
     inference: Inference,
     frame: [u32; 2],
-    decode: DecodeOptions,
+    /// How pictures are decoded.
+    pub decode: DecodeOptions,
     device: Device,
     half: Option<Kind>,
     /// Factors of the frame; probabilities are averaged over them.
@@ -45,11 +46,6 @@ impl<'a> Evaluator<'a> {
             scales: vec![1.0],
             mirror: false,
         }
-    }
-
-    /// How pictures are decoded.
-    pub fn decode_options(&self) -> &DecodeOptions {
-        &self.decode
     }
 
     /// The protocol in words.
@@ -173,12 +169,12 @@ fn load(
         reason,
     };
     let mut classes = Vec::new();
-    let (width, height) = table.read(&pair.labels, &mut classes)?;
-    if (width, height) != (picture.width(), picture.height()) {
+    let map = table.read(&pair.labels, &mut classes)?;
+    let size = (picture.width(), picture.height());
+    if !fit_to_picture(&mut classes, map, size) {
         return Err(wrong(format!(
-            "has {width}x{height} pixels, its picture {}x{}",
-            picture.width(),
-            picture.height()
+            "has {}x{} pixels, its picture {}x{}: other proportions",
+            map.0, map.1, size.0, size.1
         )));
     }
     Ok((picture, classes.into_iter().map(u16::from).collect()))
@@ -200,7 +196,7 @@ pub fn measure(
     let mut confusion = Confusion::new(classes, classes, u16::from(IGNORED));
     let mut bad = Vec::new();
     for pair in pairs.iter().skip(ranks.rank()).step_by(ranks.size()) {
-        match load(pair, table, evaluator.decode_options()) {
+        match load(pair, table, &evaluator.decode) {
             Ok((picture, truth)) => confusion.add(&truth, evaluator.classes(&picture)?.ids())?,
             Err(reason) => bad.push(reason.to_string()),
         }

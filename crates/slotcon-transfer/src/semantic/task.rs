@@ -133,6 +133,10 @@ impl Task for SemanticSegmentation {
         sources.folders.clone()
     }
 
+    fn left_out(data: &SemanticData) -> Vec<String> {
+        data.left_out.clone()
+    }
+
     fn new(
         recipe: &SemanticRecipe,
         data: &SemanticData,
