@@ -8,8 +8,8 @@ with torchvision's ResNet and RoIAlign. Its numbers are checked against golden v
     .venv/bin/python benches/peers/step.py --record-f32 fixtures
 
 --record-f32 computes the first step of each case in float64 and in float32 and writes beside it, as NAME.f32.json, how far
-float32 is off: the tolerance of the float32 golden tests. Further calls add their runs, e.g. with ONEDNN_MAX_CPU_ISA=AVX2 and
-ATEN_CPU_CAPABILITY=avx2 what a processor with narrower vectors would round.
+float32 is off, the pictures of the batch in several orders: the tolerance of the float32 golden tests. Further calls add their runs,
+e.g. with ONEDNN_MAX_CPU_ISA=AVX2 and ATEN_CPU_CAPABILITY=avx2 what a processor with narrower vectors would round.
 """
 
 import argparse
@@ -192,12 +192,22 @@ def golden_inputs(c, s, dtype):
     return crops, coords, flags
 
 
-def first_step(c, dtype, layout=torch.contiguous_format):
+# The order of the pictures in a batch changes no loss and no gradient but by the order in which float32 rounds.
+ORDERS = {
+    "as recorded": lambda n: torch.arange(n),
+    "second half first": lambda n: torch.arange(n).roll(n // 2),
+}
+
+
+def first_step(c, dtype, layout=torch.contiguous_format, order="as recorded"):
     """Losses and gradients, by the names of the golden values."""
     model = Step(c).to(dtype).train()
     fill(model)
     model = model.to(memory_format=layout)
     crops, coords, flags = golden_inputs(c, 0, dtype)
+    order = ORDERS[order](len(crops[0]))
+    crops, coords = [x[order] for x in crops], [x[order] for x in coords]
+    flags = [[x[i] for i in order.tolist()] for x in flags]
     loss, group, slot = model([x.to(memory_format=layout) for x in crops], coords, flags, c.teacher_momentum)
     loss.backward()
     losses = {"loss": loss, "group_loss0": group[0], "group_loss1": group[1], "slot_loss0": slot[0], "slot_loss1": slot[1]}
@@ -234,7 +244,7 @@ def check(folder, dtype):
 
 def record_f32(folder):
     """What the golden tests compare in float32, in their measure (crates/slotcon/tests/golden/steps.rs), in several runs."""
-    runs = list(itertools.product(("contiguous_format", "channels_last"), (1, 2), ("oneDNN", "native")))
+    runs = list(itertools.product(("contiguous_format", "channels_last"), (1, 2), ("oneDNN", "native"), ORDERS))
     processor = os.environ.get("ONEDNN_MAX_CPU_ISA", "whatever the processor has")
     for path, c in cases(folder):
         losses, gradients = first_step(c, torch.float64)
@@ -243,10 +253,10 @@ def record_f32(folder):
         def note(what, got, expected, floor=0.0):
             worst[what] = max(worst[what], abs(got - expected) / max(abs(expected), floor))
 
-        for layout, threads, library in runs:
+        for layout, threads, library, order in runs:
             torch.set_num_threads(threads)
             with torch.backends.mkldnn.flags(enabled=library == "oneDNN"):
-                losses32, gradients32 = first_step(c, torch.float32, getattr(torch, layout))
+                losses32, gradients32 = first_step(c, torch.float32, getattr(torch, layout), order)
             for name, loss in losses.items():
                 note("losses", losses32[name], loss)
             for name, grad in gradients.items():
@@ -255,8 +265,8 @@ def record_f32(folder):
                 for got, expected in zip(head32.tolist(), head.tolist()):
                     note("gradient_values", got, expected, max(1e-2, head.abs().max().item()))
         record = {"made_by": f"benches/peers/step.py --record-f32, PyTorch {torch.__version__.split('+')[0]} on a CPU",
-                  "runs": [f"{layout}, {threads} thread(s), {library} convolutions, vectors: {processor}"
-                           for layout, threads, library in runs],
+                  "runs": [f"{layout}, {threads} thread(s), {library} convolutions, pictures {order}, vectors: {processor}"
+                           for layout, threads, library, order in runs],
                   "largest_relative_difference": {k: float(f"{v:.2g}") for k, v in worst.items()}}
         file = path.replace(".json", ".f32.json")
         if os.path.exists(file):

@@ -9,7 +9,9 @@ use crate::metrics::Metrics;
 pub struct Outcome {
     /// Steps done in all.
     pub step: u64,
-    /// Steps of the whole run.
+    /// Steps after which it was to end.
+    pub end: u64,
+    /// Steps of its schedules.
     pub total_steps: u64,
     /// The last logged step of this call.
     pub last: Option<Metrics>,
@@ -20,6 +22,6 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the run was stopped before its end.
     pub fn stopped(&self) -> bool {
-        self.step < self.total_steps
+        self.step < self.end
     }
 }

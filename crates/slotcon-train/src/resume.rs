@@ -8,11 +8,12 @@ use crate::error::Error;
 use crate::recipe::{LoadingRecipe, RecipeError, TaskRecipe, table};
 
 /// Keys that change neither the pictures nor the arithmetic of a step, beside those of loading and the task's own.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "run.threads",
     // A run may be made longer; what follows from it is told.
     "run.steps",
     "run.epochs",
+    "run.stop_at",
     "run.log_every",
     "run.save_every",
     "run.save_every_epochs",

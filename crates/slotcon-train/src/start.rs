@@ -160,7 +160,7 @@ fn as_one_of<T: Task>(
     let beginning = Beginning {
         rank: group.launch().rank,
         from_step: training.progress.step,
-        total_steps: training.progress.total_steps,
+        total_steps: training.end,
     };
     let mut observers = Observers::default();
     if !group.is_first() {

@@ -31,6 +31,8 @@ pub(crate) struct TrainingLoop<'a, T: Task> {
     share: Share,
     pub step: TrainingStep<T>,
     rate: LearningRate,
+    /// The step after which the run ends: the last of its schedules, or `run.stop_at`.
+    pub end: u64,
     /// What the user should know of the plan of the run.
     pub note: Option<String>,
     batches: T::Batches,
@@ -85,6 +87,10 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         })?;
         let zero = || Tensor::zeros([0i64; 0], (Kind::Float, device));
         Ok(Self {
+            end: match recipe.run().stop_at {
+                0 => plan.total,
+                early => early.min(plan.total),
+            },
             rate: plan.rate,
             note: plan.note,
             guard: BufferGuard::new(step.task.store()),
@@ -116,7 +122,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         stop: &Stop,
     ) -> Result<Outcome, Error> {
         let run = self.recipe.run().clone();
-        let total = self.progress.total_steps;
+        let end = self.end;
         observers.said(Level::Info, &self.description())?;
         if !self.group.ranks().is_alone()
             && let Some(traffic) = self
@@ -130,7 +136,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         let began_at = self.progress.step;
         let mut last = None;
         let mut saved = None;
-        while self.progress.step < total {
+        while self.progress.step < end {
             let output = match self.next_step(observers, stop) {
                 Ok(None) => break,
                 Ok(Some(output)) => output,
@@ -144,17 +150,17 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
                 Err(e) => return Err(e),
             };
             let done = self.progress.step;
-            observers.stepped(done, total);
-            if done == total {
+            observers.stepped(done, end);
+            if done == end {
                 self.conclude(observers)?;
             }
             let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
-            let validation = if done == total || every(run.validate_every) {
+            let validation = if done == end || every(run.validate_every) {
                 self.validate(observers)?
             } else {
                 None
             };
-            if every(run.log_every) || done == total || validation.is_some() {
+            if every(run.log_every) || done == end || validation.is_some() {
                 let seconds = since.elapsed().as_secs_f64();
                 let pictures = ((done - logged_step) * self.recipe.optim().batch as u64) as f64;
                 let skipped = self.progress.skipped;
@@ -201,14 +207,20 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         }
         let outcome = Outcome {
             step: self.progress.step,
-            total_steps: total,
+            end,
+            total_steps: self.progress.total_steps,
             last,
             checkpoint: directory.last(),
         };
         let ending = if outcome.stopped() {
-            format!("stopped after step {} of {total}; --resume goes on", outcome.step)
+            format!("stopped after step {} of {end}; --resume goes on", outcome.step)
+        } else if end < outcome.total_steps {
+            format!(
+                "done: {end} steps, as run.stop_at says, of a schedule of {}",
+                outcome.total_steps
+            )
         } else {
-            format!("done: {total} steps")
+            format!("done: {end} steps")
         };
         observers.said(
             Level::Info,
@@ -254,7 +266,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         self.skipped += &output.skipped;
         self.skipped_in_a_row = (&self.skipped_in_a_row + 1.0) * &output.skipped;
         self.progress.step += 1;
-        if self.progress.step < self.progress.total_steps {
+        if self.progress.step < self.end {
             self.batches.prepare(&stopwatch);
         }
         Ok(Some(output))
@@ -354,7 +366,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
     fn save_is_due(&self) -> bool {
         let (run, done) = (self.recipe.run(), self.progress.step);
         let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
-        done < self.progress.total_steps
+        done < self.end
             && (every(run.save_every) || every(run.save_every_epochs * self.progress.steps_per_epoch))
     }
 
@@ -395,12 +407,16 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         } else {
             String::new()
         };
+        let steps = match self.end {
+            end if end < total_steps => format!("{end} steps of a schedule of {total_steps}"),
+            _ => format!("{total_steps} steps"),
+        };
         let ranks = match self.group.launch().size {
             1 => String::new(),
             n => format!(", {n} ranks"),
         };
         format!(
-            "slotcon {}: {} on {pictures} pictures, batch {}{ranks}, {total_steps} steps ({steps_per_epoch} an epoch){from}; {}",
+            "slotcon {}: {} on {pictures} pictures, batch {}{ranks}, {steps} ({steps_per_epoch} an epoch){from}; {}",
             env!("CARGO_PKG_VERSION"),
             self.step.task.description(),
             self.recipe.optim().batch,

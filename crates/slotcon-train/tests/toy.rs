@@ -169,13 +169,17 @@ const OUT: &str = "SLOTCON_TOY_OUT";
 const SLOWLY: &str = "SLOTCON_TOY_SLOWLY";
 
 fn run(out: &Path, start: Start, launch: Launch) -> Result<Outcome, Error> {
+    run_as(ToyRecipe::default(), out, start, launch)
+}
+
+fn run_as(recipe: ToyRecipe, out: &Path, start: Start, launch: Launch) -> Result<Outcome, Error> {
     let options = Options {
         start,
         launch,
         device: "cpu".into(),
         ..Options::new(out)
     };
-    train::<Toy>(Some(ToyRecipe::default()), &(), &options).map_err(|error| error.source)
+    train::<Toy>(Some(recipe), &(), &options).map_err(|error| error.source)
 }
 
 /// The body of the processes that the tests start; nothing in the test run itself.
@@ -291,6 +295,28 @@ fn alone_it_is_killed_and_resumes_to_the_bit() {
 #[test]
 fn over_two_ranks_it_is_killed_and_resumes_to_the_bit() {
     killed_and_resumed(2);
+}
+
+#[test]
+fn it_may_end_before_its_schedules_and_go_on_along_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (early, whole) = (folder.path().join("early"), folder.path().join("whole"));
+    let mut recipe = ToyRecipe::default();
+    recipe.run.stop_at = 20;
+    let outcome = run_as(recipe, &early, Start::New, Launch::default()).unwrap();
+    assert_eq!((outcome.step, outcome.end, outcome.total_steps), (20, 20, STEPS));
+    assert!(!outcome.stopped());
+    let outcome = run(&early, Start::Resume, Launch::default()).unwrap();
+    assert_eq!((outcome.step, outcome.end), (STEPS, STEPS));
+    run(&whole, Start::New, Launch::default()).unwrap();
+    let metrics = |out: &Path| std::fs::read_to_string(RunDirectory::at(out).metrics()).unwrap();
+    let last = |out: &Path| {
+        let line = metrics(out).lines().last().unwrap().to_owned();
+        let mut line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        line.as_object_mut().unwrap().remove("pictures_per_second");
+        line
+    };
+    assert_eq!(last(&early), last(&whole));
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub struct RunRecipe {
     pub epochs: f64,
     /// Length of the whole run in steps, schedules included; 0: as `epochs` says.
     pub steps: u64,
+    /// Step at which the run ends before its schedules do; 0: it ends with them. On few pictures the beginning of a long schedule is
+    /// worth more than the whole of a short one.
+    pub stop_at: u64,
     /// Of initialisation, order and augmentation.
     pub seed: u64,
     /// `f32`, `bf16` or `f16`.
@@ -66,6 +69,7 @@ impl Default for RunRecipe {
         Self {
             epochs: 800.0,
             steps: 0,
+            stop_at: 0,
             seed: 0,
             precision: Precision::F32,
             threads: 0,

@@ -124,7 +124,7 @@ fn view(case: &Case, step: u64, view: usize, kind: Kind, rank: usize) -> View {
 }
 
 /// What PyTorch's own float32 is off by on a case, from the file `NAME.f32.json` beside it: the largest relative difference from
-/// float64 over several memory layouts, numbers of threads, convolutions and widths of vectors (`benches/peers/step.py
+/// float64 over several memory layouts, numbers of threads, convolutions, orders of the batch and widths of vectors (`benches/peers/step.py
 /// --record-f32`).
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct Float32Difference {
@@ -148,10 +148,6 @@ impl Float32Difference {
         Ok(Some(file.largest_relative_difference))
     }
 }
-
-/// A loss is a handful of numbers near the end of float32's digits, and PyTorch's 24 runs of a case are a handful of draws from its
-/// rounding: another order of summation may be this much worse. Gradients get no such room.
-const LOSS_FACTOR: f64 = 1.5;
 
 /// Relative differences that are allowed.
 #[derive(Clone, Copy)]
@@ -186,7 +182,7 @@ impl Tolerance {
 
     fn float(difference: Option<Float32Difference>) -> Self {
         difference.map_or(Self::FLOAT_UNMEASURED, |difference| Self {
-            scalar: LOSS_FACTOR * difference.losses,
+            scalar: difference.losses,
             norm: difference.gradient_norms,
             single: difference.gradient_values,
             floor: 1e-2,
