@@ -41,7 +41,8 @@ pub struct RunArgs {
     /// run.precision=…
     #[arg(long, value_name = "PRECISION")]
     precision: Option<String>,
-    /// Length of the whole run in steps, schedules included, instead of the recipe's. Short for --set run.steps=…
+    /// Length of the whole run in steps, schedules included, instead of the recipe's. Short for --set run.steps=… --set
+    /// run.stop_at=0.
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
     /// Start N processes on this machine that train together, one a GPU; on a CPU they share the cores. optim.batch is
@@ -75,7 +76,11 @@ impl RunArgs {
     pub fn prepare<R: TaskRecipe>(self) -> anyhow::Result<Prepared<R>> {
         let mut settings = self.set;
         settings.extend(self.precision.map(|p| format!("run.precision={p}")));
-        settings.extend(self.steps.map(|n| format!("run.steps={n}")));
+        if let Some(steps) = self.steps {
+            // First, so that --set has the last word.
+            settings.insert(0, "run.stop_at=0".into());
+            settings.push(format!("run.steps={steps}"));
+        }
         settings.extend(self.accumulate.map(|n| format!("optim.accumulate={n}")));
         let launch = Launch::from_environment()?;
         if self.ranks > 1 && !launch.is_alone() {

@@ -47,6 +47,9 @@ impl Run {
             source,
         })?;
         let last = About::open(&directory.last());
+        let sessions = Session::read_all(&directory.environment())?;
+        // Where the run was to end when it was last started; its schedules may be longer.
+        let end = sessions.last().map(|session| session.total_steps);
         let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
         Ok(Self {
             name: absolute.file_name().map_or_else(
@@ -55,10 +58,10 @@ impl Run {
             ),
             recipe_text,
             log: Log::read(&directory.log())?,
-            sessions: Session::read_all(&directory.environment())?,
+            sessions,
             steps: last
                 .ok()
-                .map(|last| (last.progress.step, last.progress.total_steps)),
+                .map(|last| (last.progress.step, end.unwrap_or(last.progress.total_steps))),
             directory,
         })
     }
