@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -92,6 +93,7 @@ fn finetune(place: &Place, run: &str, more: &[&str]) -> Command {
         "run.threads=1",
         "run.log_every=1",
         "run.save_every=2",
+        "run.validate_every=2",
     ] {
         command.args(["--set", setting]);
     }
@@ -101,6 +103,13 @@ fn finetune(place: &Place, run: &str, more: &[&str]) -> Command {
 
 fn last(place: &Place, run: &str) -> PathBuf {
     place.path(run).join("checkpoints/last.safetensors")
+}
+
+/// The network's tensors in a checkpoint.
+fn model(checkpoint: PathBuf) -> BTreeMap<String, tch::Tensor> {
+    let file = slotcon_weights::WeightFile::open(&checkpoint).unwrap();
+    let tensors = file.tensors.into_iter();
+    tensors.filter(|(name, _)| name.starts_with("model.")).collect()
 }
 
 #[test]
@@ -139,6 +148,92 @@ fn a_killed_run_goes_on_as_if_nothing_had_been() {
     assert!(report.contains("data:image/jpeg"), "no picture is shown");
 }
 
+/// What was measured while it learned is in the metrics, in the report, and what `evaluate instances` finds of the best checkpoint.
+#[test]
+fn it_is_measured_while_it_learns() {
+    let place = set(4);
+    let output = succeed(&mut finetune(&place, "run", &["--backbone", "none"]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("validation after step 2: bbox/AP"), "{said}");
+
+    let metrics = place.metrics("run");
+    let measured = |line: &&Value| line.get("segm").is_some();
+    let steps = metrics.iter().filter(measured).map(|line| line["step"].as_u64());
+    assert_eq!(Vec::from_iter(steps), [Some(2), Some(4), Some(6)]);
+    let of = |line: &Value| line["segm"]["AP"].as_f64().unwrap();
+    let mut best = &metrics[1];
+    for line in metrics.iter().filter(measured) {
+        for kind in ["bbox", "segm"] {
+            let numbers = line[kind].as_object().unwrap();
+            assert!(
+                numbers
+                    .values()
+                    .all(|v| (0.0..=1.0).contains(&v.as_f64().unwrap()))
+            );
+            // There are no small and no large objects.
+            assert_eq!(
+                Vec::from_iter(numbers.keys().map(String::as_str)).len(),
+                8,
+                "{numbers:?}"
+            );
+        }
+        // The first of equals is the best.
+        best = if of(line) > of(best) { line } else { best };
+    }
+    assert!(of(best) > 0.0, "nothing is ever found");
+
+    let checkpoint = place.path("run/checkpoints/best.safetensors");
+    let mut evaluate = slotcon();
+    evaluate.args([
+        "evaluate",
+        "instances",
+        "--device",
+        "cpu",
+        "--val",
+        "train",
+        "--json",
+    ]);
+    evaluate.arg("--checkpoint").arg(&checkpoint);
+    evaluate.arg("--data").arg(place.path("set"));
+    let output = succeed(evaluate.arg("--results").arg(place.path("results.json")));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let again: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    for kind in ["bbox", "segm"] {
+        for (name, value) in best[kind].as_object().unwrap() {
+            assert_eq!(&again[kind][name], value, "{kind} {name}");
+        }
+    }
+
+    let details: Value = serde_json::from_slice(&bytes(&place.path("run/validation.json"))).unwrap();
+    assert_eq!(details["segm"]["AP"], metrics[5]["segm"]["AP"]);
+    let of_class = 100.0 * details["bbox"]["per_category"]["dark"].as_f64().unwrap();
+    let report = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    let (_, row) = report
+        .split_once("<tr><td>dark</td><td class=\"figures\">")
+        .expect("a row of the class");
+    let shown: f64 = row.split_once(" %").unwrap().0.parse().unwrap();
+    // The page rounds to two digits.
+    assert!(
+        (shown - of_class).abs() <= 0.05 * of_class.max(1.0),
+        "{shown} of {of_class}"
+    );
+    assert!(report.contains("AP of masks on them"), "no curve of AP");
+
+    // Measuring, with the statistics of batch norm measured before it, leaves no trace in training.
+    let at_the_end = ["--backbone", "none", "--set", "run.validate_every=0"];
+    succeed(&mut finetune(&place, "unmeasured", &at_the_end));
+    let unmeasured = place.metrics("unmeasured");
+    let validated = |line: &Value| line.get("segm").is_some();
+    assert_eq!(
+        Vec::from_iter(unmeasured.iter().map(validated)),
+        [false, false, false, false, false, true]
+    );
+    for (one, other) in metrics.iter().zip(&unmeasured) {
+        assert_eq!(one["loss"], other["loss"]);
+    }
+    assert_eq!(model(last(&place, "run")), model(last(&place, "unmeasured")));
+}
+
 #[test]
 fn a_detector_goes_to_detectron2_and_comes_back() {
     let place = set(4);
@@ -171,15 +266,7 @@ fn a_detector_goes_to_detectron2_and_comes_back() {
         import.args(["--set", setting]);
     }
     succeed(&mut import);
-    let tensors = |path: PathBuf| {
-        let file = slotcon_weights::WeightFile::open(&path).unwrap();
-        let model = file
-            .tensors
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("model."));
-        model.collect::<std::collections::BTreeMap<_, _>>()
-    };
-    assert_eq!(tensors(back.clone()), tensors(last(&place, "run")));
+    assert_eq!(model(back.clone()), model(last(&place, "run")));
 
     // Both find the same; so early everything is guessed, so that the threshold is low.
     let detect = |checkpoint: PathBuf, out: &str| {

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hotcoco::params::IouType;
 use hotcoco::types::Annotation;
 use hotcoco::{COCO, COCOeval};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,8 @@ pub struct CocoScore {
     /// COCO's twelve numbers by name: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl.
     #[serde(flatten)]
     pub numbers: BTreeMap<&'static str, f64>,
-    /// AP of each category by name, in the order of the annotation file; none where it has no object.
+    /// AP of each category by name, in the order of the annotation file; none where it has no object. An object in JSON.
+    #[serde(serialize_with = "by_name")]
     pub per_category: Vec<(String, Option<f64>)>,
     /// AP at each threshold of overlap, 0.50 to 0.95.
     pub by_threshold: Vec<Option<f64>>,
@@ -100,8 +101,16 @@ impl CocoResults {
     /// A file that cannot be read or is no results file.
     pub fn open(path: &Path) -> Result<Self, CocoError> {
         let file = File::open(path).map_err(|e| wrong(path, e.to_string()))?;
-        let results = serde_json::from_reader(BufReader::new(file));
-        let results = results.map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))?;
+        Self::read(BufReader::new(file), path)
+    }
+
+    /// The same from the text of such a file; `path` is what messages name.
+    ///
+    /// # Errors
+    /// Text that is no results file.
+    pub fn read(text: impl Read, path: &Path) -> Result<Self, CocoError> {
+        let results = serde_json::from_reader(text)
+            .map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))?;
         let (Results::List(detections)
         | Results::Object {
             annotations: detections,
@@ -267,6 +276,11 @@ fn wrong(path: &Path, reason: impl Into<String>) -> CocoError {
         path: path.into(),
         reason: reason.into(),
     }
+}
+
+/// Pairs as an object.
+fn by_name<S: Serializer>(pairs: &[(String, Option<f64>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 /// The mean of what is measured; -1 stands for what is not.

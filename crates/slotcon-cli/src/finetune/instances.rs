@@ -14,9 +14,10 @@ use crate::run_arguments::{Prepared, RunArgs, published};
 /// Detection and instance segmentation: a box, a class and a mask for every object, by Mask R-CNN with a feature pyramid on the
 /// backbone.
 ///
-/// The run directory is that of pretrain: recipe.toml, metrics.jsonl, TensorBoard events, log.txt, checkpoints/, report.html. The
-/// annotation files are read and every picture's size is looked at before the first step; what cannot be used is left out with a
-/// line that says how many and why. Nothing is measured while it learns.
+/// The run directory is that of pretrain: recipe.toml, metrics.jsonl, TensorBoard events, log.txt, checkpoints/ (best.safetensors by
+/// AP of masks on the pictures kept for measuring), report.html. The annotation files are read and every picture's size is looked at
+/// before the first step; what cannot be used is left out with a line that says how many and why. It is measured every
+/// run.validate_every steps and after the last.
 #[derive(Debug, clap::Args)]
 #[command(after_help = published::<InstancesRecipe>())]
 pub struct Args {

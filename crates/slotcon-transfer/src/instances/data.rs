@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use slotcon_data::Dataset;
 use slotcon_data::annotations::{AnnotatedPicture, Annotations, Category};
+use slotcon_metrics::coco::CocoTruth;
 
 use super::recipe::InstancesRecipe;
 use super::start::Start;
@@ -43,6 +44,36 @@ pub struct Sources {
     pub start: Start,
 }
 
+/// Annotated pictures kept for measuring.
+#[derive(Debug)]
+pub struct Held {
+    /// Those that are there.
+    pub pictures: Vec<AnnotatedPicture>,
+    /// All that the annotation file says, with the pictures that are not there and the crowds.
+    pub truth: CocoTruth,
+}
+
+impl Held {
+    /// What the annotation file `val` says.
+    ///
+    /// # Errors
+    /// A file without objects, or that cannot be measured on.
+    fn new(val: &AnnotationFile) -> Result<Self, TransferError> {
+        let pictures = val.annotations.pictures.clone();
+        if pictures.iter().all(|picture| picture.objects.is_empty()) {
+            return Err(TransferError::NoObjects {
+                purpose: "measured",
+                path: val.path.clone(),
+                pictures: pictures.len(),
+            });
+        }
+        Ok(Self {
+            pictures,
+            truth: CocoTruth::open(&val.path)?,
+        })
+    }
+}
+
 /// Annotated pictures that have been looked at.
 #[derive(Debug, Clone)]
 pub struct InstancesData {
@@ -51,7 +82,7 @@ pub struct InstancesData {
     /// Their files, by the same number.
     pub files: Arc<Dataset>,
     /// To measure on.
-    pub val: Option<Arc<AnnotationFile>>,
+    pub val: Option<Arc<Held>>,
     /// The classes.
     pub categories: Vec<Category>,
     notes: Vec<String>,
@@ -81,6 +112,7 @@ impl InstancesData {
         train.leave_out_empty();
         if train.pictures.is_empty() {
             return Err(TransferError::NoObjects {
+                purpose: "learnt",
                 path: sources.train.path.clone(),
                 pictures: annotated,
             });
@@ -95,7 +127,7 @@ impl InstancesData {
         Ok(Self {
             pictures: Arc::new(train.pictures),
             files: Arc::new(files),
-            val: sources.val.clone().map(Arc::new),
+            val: sources.val.as_ref().map(Held::new).transpose()?.map(Arc::new),
             categories: train.categories,
             notes,
         })
