@@ -6,7 +6,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Place, bytes, fail, kill_after, slotcon, succeed};
@@ -148,6 +148,48 @@ fn a_killed_run_goes_on_as_if_nothing_had_been() {
     assert!(report.contains("data:image/jpeg"), "no picture is shown");
 }
 
+/// The loss of the first step is that of one process but for the means over each rank's own regions; what is measured over both ranks
+/// is what one process finds of the checkpoint.
+#[test]
+fn two_ranks_train_and_measure_together() {
+    let place = set(8);
+    let length = ["--backbone", "none", "--steps", "3"];
+    succeed(&mut finetune(&place, "alone", &length));
+    succeed(&mut finetune(
+        &place,
+        "two",
+        &[&length[..], &["--ranks", "2"]].concat(),
+    ));
+    let (alone, two) = (place.metrics("alone"), place.metrics("two"));
+    let anchors = |line: &Value| line["objectness_loss"].as_f64().unwrap();
+    assert!((anchors(&alone[0]) - anchors(&two[0])).abs() < 1e-4);
+    let again = evaluated(&place, &last(&place, "two"));
+    for kind in ["bbox", "segm"] {
+        let (here, there) = (&two[2][kind]["AR100"], &again[kind]["AR100"]);
+        assert!(here.as_f64().unwrap() > 0.0, "nothing is ever found");
+        assert_eq!(here, there);
+    }
+}
+
+/// What `evaluate instances` says of a checkpoint on the set.
+fn evaluated(place: &Place, checkpoint: &Path) -> Value {
+    let mut evaluate = slotcon();
+    evaluate.args([
+        "evaluate",
+        "instances",
+        "--device",
+        "cpu",
+        "--val",
+        "train",
+        "--json",
+    ]);
+    evaluate.arg("--checkpoint").arg(checkpoint);
+    evaluate.arg("--data").arg(place.path("set"));
+    let output = succeed(evaluate.arg("--results").arg(place.path("results.json")));
+    let text = String::from_utf8(output.stdout).unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
 /// What was measured while it learned is in the metrics, in the report, and what `evaluate instances` finds of the best checkpoint.
 #[test]
 fn it_is_measured_while_it_learns() {
@@ -182,22 +224,7 @@ fn it_is_measured_while_it_learns() {
     }
     assert!(of(best) > 0.0, "nothing is ever found");
 
-    let checkpoint = place.path("run/checkpoints/best.safetensors");
-    let mut evaluate = slotcon();
-    evaluate.args([
-        "evaluate",
-        "instances",
-        "--device",
-        "cpu",
-        "--val",
-        "train",
-        "--json",
-    ]);
-    evaluate.arg("--checkpoint").arg(&checkpoint);
-    evaluate.arg("--data").arg(place.path("set"));
-    let output = succeed(evaluate.arg("--results").arg(place.path("results.json")));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let again: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let again = evaluated(&place, &place.path("run/checkpoints/best.safetensors"));
     for kind in ["bbox", "segm"] {
         for (name, value) in best[kind].as_object().unwrap() {
             assert_eq!(&again[kind][name], value, "{kind} {name}");

@@ -290,3 +290,77 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
         .fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / count as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// One picture, number 3, with one object of category 7.
+    fn truth(folder: &Path) -> CocoTruth {
+        let path = folder.join("truth.json");
+        let outline = json!([[1, 2, 11, 2, 11, 7, 1, 7]]);
+        let text = json!({
+            "images": [{"id": 3, "file_name": "a.png", "width": 40, "height": 30}],
+            "categories": [{"id": 7, "name": "dog"}, {"id": 9, "name": "cat"}],
+            "annotations": [{"id": 1, "image_id": 3, "category_id": 7, "iscrowd": 0, "area": 50,
+                "bbox": [1, 2, 10, 5], "segmentation": outline}],
+        });
+        std::fs::write(&path, text.to_string()).unwrap();
+        CocoTruth::open(&path).unwrap()
+    }
+
+    fn detection(change: impl Fn(&mut Value)) -> Value {
+        let mut value = json!({"image_id": 3, "category_id": 7, "score": 0.5, "bbox": [1, 2, 10, 5]});
+        change(&mut value);
+        value
+    }
+
+    fn measured(detections: &[Value]) -> Result<CocoScore, CocoError> {
+        let folder = tempfile::tempdir().unwrap();
+        let text = Value::from(detections).to_string();
+        let results = CocoResults::read(text.as_bytes(), Path::new("found.json"))?;
+        truth(folder.path()).measure(&results, CocoKind::Bbox)
+    }
+
+    #[test]
+    fn what_results_have_too_much_is_passed_over_and_told() {
+        let strange = detection(|d| d["category_id"] = 8.into());
+        let score = measured(&[detection(|_| ()), strange.clone(), strange]).unwrap();
+        assert!(score.number("AP") > 1.0 - 1e-9);
+        assert_eq!(score.notes.len(), 1);
+        assert!(
+            score.notes[0].contains("2 of 3 detections") && score.notes[0].contains("the first: 8"),
+            "{:?}",
+            score.notes
+        );
+        // A category without an object has no figure.
+        let known = score
+            .per_category
+            .iter()
+            .map(|(name, ap)| (name.as_str(), ap.is_some()));
+        assert_eq!(Vec::from_iter(known), [("dog", true), ("cat", false)]);
+    }
+
+    #[test]
+    fn results_of_something_else_are_an_error_with_file_and_value() {
+        for (change, words) in [
+            (
+                (|d: &mut Value| d["image_id"] = 4.into()) as fn(&mut Value),
+                "picture 4",
+            ),
+            (|d| d["score"] = Value::Null, "no usable \"score\""),
+            (|d| d["bbox"] = Value::Null, "no usable \"bbox\""),
+            (|d| d["image_id"] = "x".into(), "no results file"),
+        ] {
+            let said = measured(&[detection(change)]).unwrap_err().to_string();
+            assert!(said.contains(words) && said.contains("found.json"), "{said}");
+        }
+    }
+
+    #[test]
+    fn nothing_found_is_worth_nothing() {
+        let score = measured(&[]).unwrap();
+        assert_eq!([score.number("AP"), score.number("AR100")], [0.0; 2]);
+    }
+}

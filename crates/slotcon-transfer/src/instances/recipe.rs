@@ -312,6 +312,9 @@ impl TaskRecipe for InstancesRecipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instances::MaskRcnn;
+    use slotcon_nn::{Role, Store};
+    use tch::{Device, Kind};
 
     #[test]
     fn published_recipes_load_survive_writing_and_say_what_they_cost() {
@@ -362,6 +365,32 @@ mod tests {
             }
         );
         assert_eq!((coco.test.short_side, coco.test.long_side), (800, 1333));
+    }
+
+    /// Trainable parameters of detectron2's Mask R-CNN R50-FPN with batch norm in every part and 80 classes, part by part.
+    #[test]
+    fn the_published_network_has_as_many_parameters() {
+        let recipe = InstancesRecipe::load("coco-maskrcnn-r50-fpn-90k", &[]).unwrap();
+        let store = Store::new(Device::Cpu, Kind::Float);
+        MaskRcnn::new(&store.root(), recipe.network(80).unwrap());
+        let entries = store.entries();
+        let count = |parts: &[&str]| -> i64 {
+            let parameters = entries.iter().filter(|entry| entry.role == Role::Parameter);
+            parameters
+                .filter(|entry| parts.iter().any(|part| entry.name.starts_with(part)))
+                .map(|entry| entry.tensor.numel() as i64)
+                .sum()
+        };
+        for (parts, expected) in [
+            (&["backbone.bottom_up."][..], 23_508_032),
+            (&["backbone.fpn_"], 3_346_432),
+            (&["proposal_generator."], 593_935),
+            (&["roi_heads.box_head.", "roi_heads.box_predictor."], 15_618_449),
+            (&["roi_heads.mask_head."], 2_644_304),
+            (&[""], 45_711_152),
+        ] {
+            assert_eq!(count(parts), expected, "{parts:?}");
+        }
     }
 
     #[test]
