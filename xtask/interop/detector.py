@@ -1,7 +1,8 @@
 """Detectors elsewhere: called by `cargo xtask test --interop` in its virtual environment.
 
 `detector.py detections SLOTCON FOLDER` measures what `evaluate instances` and `detect` wrote with pycocotools and compares all numbers
-with ours; `detector.py exported SLOTCON FOLDER` holds the pickles for detectron2 against the names and shapes of its own state dict.
+with ours; `detector.py exported SLOTCON FOLDER` holds the pickles for detectron2 against the names and shapes of its own state dict;
+`detector.py zoo SLOTCON FOLDER` lets SLOTCON import files in the layouts of detectron2's zoo.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import copy
 import io
 import json
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,5 +76,41 @@ def exported(slotcon, folder):
         print(f"{Path(case['record']).stem}: {len(model)} arrays with the names, shapes and order of detectron2's state dict")
 
 
+def zoo(slotcon, folder):
+    """Files in the layouts of detectron2's zoo: whole detectors, and a backbone under Caffe2's names, which is refused."""
+    random = numpy.random.default_rng(3)
+    for number, case in enumerate(json.loads((folder / "detectors.json").read_text())):
+        model = {}
+        for name, shape in case["names"]:
+            # Frozen norms count no batches.
+            if not name.endswith("num_batches_tracked"):
+                model[name] = random.uniform(0.5, 1.5, shape).astype(numpy.float32)
+        constants = {
+            "pixel_mean": numpy.array([103.53, 116.28, 123.675], numpy.float32).reshape(3, 1, 1),
+            "pixel_std": numpy.ones((3, 1, 1), numpy.float32),
+            "proposal_generator.anchor_generator.cell_anchors.0": numpy.zeros((3, 4), numpy.float32),
+        }
+        path, out = folder / f"model_final_{number}.pkl", folder / f"imported{number}.safetensors"
+        for protocol in [2, 4]:
+            with open(path, "wb") as file:
+                pickle.dump({"model": {**constants, **model}, "__author__": "Detectron2 Model Zoo"}, file, protocol=protocol)
+            words = [slotcon, "import", "--from", path, "--out", out, "--overwrite"]
+            said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+            assert "(caffe2)" in said and "their first convolution" in said, said
+            found = load_file(out)
+            for name, array in model.items():
+                assert numpy.array_equal(array, found["model." + name]), name
+        print(f"{Path(case['record']).stem} in the zoo's layout: {len(model)} arrays imported")
+    path = folder / "R-50.pkl"
+    blobs = {name: numpy.zeros((4, 4), numpy.float32) for name in ["conv1_w", "res2_0_branch2a_w", "res2_0_branch2a_bn_s"]}
+    for content in [blobs, {"blobs": blobs}]:
+        with open(path, "wb") as file:
+            pickle.dump(content, file, protocol=2)
+        words = [slotcon, "import", "--from", path, "--out", folder / "none.safetensors"]
+        refused = subprocess.run(words, capture_output=True, text=True)
+        assert refused.returncode != 0 and "Caffe2's names" in refused.stderr, refused.stderr
+    print("a backbone under Caffe2's names is refused in words")
+
+
 if __name__ == "__main__":
-    {"detections": detections, "exported": exported}[sys.argv[1]](sys.argv[2], Path(sys.argv[3]))
+    {"detections": detections, "exported": exported, "zoo": zoo}[sys.argv[1]](sys.argv[2], Path(sys.argv[3]))

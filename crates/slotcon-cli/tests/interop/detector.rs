@@ -127,3 +127,20 @@ fn an_exported_detector_has_the_tensors_of_detectron2() {
     .unwrap();
     run("detector.py", "exported", folder.path());
 }
+
+#[test]
+#[ignore = "needs Python with numpy: cargo xtask test --interop"]
+fn files_in_the_layouts_of_detectron2s_zoo_are_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = recorded().into_iter().map(|path| {
+        let record: Value = serde_json::from_slice(&bytes(&path)).unwrap();
+        json!({"record": path, "names": record["names"]})
+    });
+    let listed = Value::from(Vec::from_iter(cases));
+    assert!(
+        !listed.as_array().unwrap().is_empty(),
+        "no state dict of detectron2 is recorded"
+    );
+    fs::write(folder.path().join("detectors.json"), listed.to_string()).unwrap();
+    run("detector.py", "zoo", folder.path());
+}
