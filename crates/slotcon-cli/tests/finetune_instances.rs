@@ -210,6 +210,50 @@ fn a_detector_goes_to_detectron2_and_comes_back() {
     assert!(place.path("own/1.png.overlay.png").is_file());
 }
 
+/// Two categories learnt and measured as one class; the checkpoint knows that they were.
+#[test]
+fn categories_are_merged_as_the_recipe_says() {
+    let place = set(8);
+    let merge = |classes: &str| format!("data.merge={classes}");
+    let both = merge("{ thing = [\"dark\", \"light\"] }");
+    let training = ["--backbone", "none", "--steps", "4", "--set", &both];
+    let output = succeed(&mut finetune(&place, "run", &training));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("8 pictures with 8 objects of 1 classes"), "{said}");
+    let found = evaluated(&place, &last(&place, "run"));
+    let classes = found["bbox"]["per_category"].as_object().unwrap();
+    assert_eq!(Vec::from_iter(classes.keys()), ["thing"]);
+    assert_eq!(found["bbox"]["AP"], place.metrics("run")[3]["bbox"]["AP"]);
+    let results: Value = serde_json::from_slice(&bytes(&place.path("results.json"))).unwrap();
+    assert_eq!(results[0]["category_id"], 1);
+    let report = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(report.contains("<tr><td>thing</td>") && report.contains("data:image/jpeg"));
+
+    // One alone: half of the pictures have nothing of it.
+    let light = merge("{ thing = [\"light\"] }");
+    let output = succeed(&mut finetune(
+        &place,
+        "half",
+        &["--backbone", "none", "--steps", "2", "--set", &light],
+    ));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("4 objects left out, of a category in no class of data.merge"),
+        "{said}"
+    );
+    let wrong = merge("{ thing = [\"lihgt\"] }");
+    let said = fail(&mut finetune(
+        &place,
+        "wrong",
+        &["--backbone", "none", "--set", &wrong],
+    ));
+    assert!(
+        said.contains("'lihgt' of 'thing'") && said.contains("light, dark"),
+        "{said}"
+    );
+    assert!(said.contains("instances_train.json"), "{said}");
+}
+
 #[test]
 fn what_is_wrong_is_said_before_the_first_step() {
     let place = set(4);

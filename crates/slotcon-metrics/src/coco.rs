@@ -1,7 +1,7 @@
 //! COCO's average precision and recall of boxes and masks, number for number as pycocotools computes them: a face of the crate
 //! `hotcoco`, which is held to recorded values of pycocotools.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use hotcoco::params::IouType;
 use hotcoco::types::Annotation;
 use hotcoco::{COCO, COCOeval};
 use serde::{Deserialize, Serialize, Serializer};
+use slotcon_data::annotations::{Category, Groups, merged_categories, merged_classes};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +144,43 @@ impl CocoTruth {
         let truth =
             COCO::new(path).map_err(|e| wrong(path, format!("is no annotation file of COCO: {e}")))?;
         Ok(Self { truth: truth.into() })
+    }
+
+    /// The categories of each group as one, as [`slotcon_data::annotations::Annotations::merge`] makes them of the same file; objects of
+    /// categories in no group are nobody's. Without groups the same.
+    ///
+    /// # Errors
+    /// As [`merged_classes`].
+    pub fn merged(self, groups: &Groups) -> Result<Self, String> {
+        if groups.is_empty() {
+            return Ok(self);
+        }
+        let mut dataset = self.truth.dataset.clone();
+        let names = Vec::from_iter(dataset.categories.iter().map(|category| category.name.as_str()));
+        let classes = merged_classes(groups, &names)?;
+        let ids = dataset.categories.iter().map(|category| category.id);
+        let class_of: HashMap<u64, Option<usize>> = ids.zip(classes).collect();
+        dataset.annotations.retain_mut(|annotation| {
+            let class = class_of.get(&annotation.category_id).copied().flatten();
+            annotation.category_id = class.map_or(0, |class| class as u64 + 1);
+            class.is_some()
+        });
+        dataset.categories = merged_categories(groups)
+            .into_iter()
+            .map(|Category { id, name }| hotcoco::types::Category {
+                id: id.unsigned_abs(),
+                name,
+                supercategory: None,
+                skeleton: None,
+                keypoints: None,
+                frequency: None,
+                isthing: None,
+                extra: Default::default(),
+            })
+            .collect();
+        Ok(Self {
+            truth: COCO::from_dataset(dataset).into(),
+        })
     }
 
     /// Measures `results`. Detections of categories that the truth does not have are passed over and told.
@@ -356,6 +394,28 @@ mod tests {
             let said = measured(&[detection(change)]).unwrap_err().to_string();
             assert!(said.contains(words) && said.contains("found.json"), "{said}");
         }
+    }
+
+    #[test]
+    fn merged_categories_are_measured_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let groups = |name: &str| Groups::from([("pet".to_owned(), vec![name.to_owned()])]);
+        let found = Value::from(vec![detection(|d| d["category_id"] = 1.into())]).to_string();
+        let results = CocoResults::read(found.as_bytes(), Path::new("found.json")).unwrap();
+        let measured = |name: &str| {
+            let truth = truth(folder.path()).merged(&groups(name)).unwrap();
+            truth.measure(&results, CocoKind::Bbox).unwrap()
+        };
+        assert!(measured("dog").number("AP") > 1.0 - 1e-9);
+        // There is no cat to be found.
+        assert_eq!(measured("cat").number("AP"), -1.0);
+        assert_eq!(measured("cat").per_category, [("pet".to_owned(), None)]);
+        assert!(
+            truth(folder.path())
+                .merged(&groups("horse"))
+                .unwrap_err()
+                .contains("'horse'")
+        );
     }
 
     #[test]

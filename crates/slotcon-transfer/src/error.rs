@@ -65,6 +65,14 @@ pub enum TransferError {
         /// The file to measure on.
         val: PathBuf,
     },
+    /// Classes made of categories that are not there.
+    #[error("{}: data.merge: {reason}", path.display())]
+    Merge {
+        /// The annotation file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// An annotation file without objects.
     #[error("{}: none of its {pictures} pictures has an object that can be {purpose}", path.display())]
     NoObjects {

@@ -77,19 +77,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(recipe) = &mut recipe
         && recipe.data.classes.is_empty()
     {
-        let annotations = &sources.train.annotations;
+        let annotations = sources.train.merged(&recipe.data.merge)?.annotations;
         recipe.data.classes = annotations.names();
-        recipe.data.category_ids = annotations
-            .categories
-            .iter()
-            .map(|category| category.id)
-            .collect();
+        let ids = annotations.categories.iter().map(|category| category.id);
+        recipe.data.category_ids = ids.collect();
     }
     let outcome = train::<InstanceSegmentation>(recipe, &sources, &options);
     let write = |directory: RunDirectory, path: &Path, device| {
         let shown = sources.val.as_ref().unwrap_or(&sources.train);
         let options = page::Options {
-            pictures: shown.annotations.pictures.clone(),
+            pictures: Some(shown.clone()),
             device,
         };
         page::write_report(directory, path, &options)

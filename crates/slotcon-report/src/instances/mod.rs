@@ -10,7 +10,7 @@ use slotcon_data::augment::instances::{InstancePlan, shortest_edge};
 use slotcon_data::picture::decode_rgb;
 use slotcon_data::rle::Runs;
 use slotcon_train::{RunDirectory, TaskRecipe};
-use slotcon_transfer::instances::{Detection, FineTuned, InstancesRecipe};
+use slotcon_transfer::instances::{AnnotationFile, Detection, FineTuned, InstancesRecipe};
 use tch::Device;
 
 use crate::curve::CurveSpec;
@@ -33,8 +33,8 @@ const SCORE: f64 = 0.5;
 /// How a report is made.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Annotated pictures to show; empty: none.
-    pub pictures: Vec<AnnotatedPicture>,
+    /// Annotated pictures to show, if any, in the categories of their file.
+    pub pictures: Option<AnnotationFile>,
     /// Where the network computes.
     pub device: Device,
 }
@@ -48,7 +48,7 @@ pub fn write_report(directory: RunDirectory, path: &Path, options: &Options) -> 
     let place = run.directory().recipe().display().to_string();
     let recipe = InstancesRecipe::from_toml(run.recipe_text(), &place)?;
     let panel = Instances {
-        samples: samples(run.directory(), options),
+        samples: samples(run.directory(), &recipe, options),
         classes: by_class(run.directory(), &recipe.data.classes),
         recipe,
     };
@@ -78,18 +78,22 @@ fn by_class(directory: &RunDirectory, classes: &[String]) -> Vec<(String, [Optio
     named.collect()
 }
 
-fn samples(directory: &RunDirectory, options: &Options) -> Result<String, String> {
-    if options.pictures.is_empty() {
-        return Err(
-            "the report that the run itself writes shows pictures; this one was made without them".into(),
-        );
-    }
+fn samples(directory: &RunDirectory, recipe: &InstancesRecipe, options: &Options) -> Result<String, String> {
+    let file = options
+        .pictures
+        .as_ref()
+        .ok_or("the report that the run itself writes shows pictures; this one was made without them")?;
+    let pictures = file
+        .merged(&recipe.data.merge)
+        .map_err(|e| e.to_string())?
+        .annotations
+        .pictures;
     let checkpoint = directory.best_or_last().ok_or("there is no checkpoint yet")?;
     let network = FineTuned::open(&checkpoint, options.device).map_err(|e| e.to_string())?;
     let mut html = String::from("<div class=\"samples\">\n");
-    let count = options.pictures.len().min(SHOWN);
+    let count = pictures.len().min(SHOWN);
     for i in 0..count {
-        let picture = &options.pictures[i * options.pictures.len() / count];
+        let picture = &pictures[i * pictures.len() / count];
         html += &sample(&network, picture).map_err(|e| format!("{}: {e}", picture.path.display()))?;
     }
     Ok(html + "</div>\n")

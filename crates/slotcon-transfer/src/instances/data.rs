@@ -1,10 +1,10 @@
 //! The annotated pictures of a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use slotcon_data::Dataset;
-use slotcon_data::annotations::{AnnotatedPicture, Annotations, Category};
+use slotcon_data::annotations::{AnnotatedPicture, Annotations, Category, Groups};
 use slotcon_metrics::coco::CocoTruth;
 
 use super::recipe::InstancesRecipe;
@@ -25,9 +25,36 @@ impl AnnotationFile {
     ///
     /// # Errors
     /// As [`Annotations::open`].
-    pub fn open(path: PathBuf, folder: &std::path::Path) -> Result<Self, TransferError> {
+    pub fn open(path: PathBuf, folder: &Path) -> Result<Self, TransferError> {
         let annotations = Annotations::open(&path, folder)?;
         Ok(Self { path, annotations })
+    }
+
+    /// The same with the categories of each group as one class.
+    ///
+    /// # Errors
+    /// A group with a category that it does not have.
+    pub fn merged(&self, groups: &Groups) -> Result<Self, TransferError> {
+        let mut merged = self.clone();
+        let reason = |reason| wrong_merge(&self.path, reason);
+        merged.annotations.merge(groups).map_err(reason)?;
+        Ok(merged)
+    }
+
+    /// All that the file says, to measure on, with the same classes.
+    ///
+    /// # Errors
+    /// A file that cannot be measured on; a group with a category that it does not have.
+    pub fn truth(&self, groups: &Groups) -> Result<CocoTruth, TransferError> {
+        let reason = |reason| wrong_merge(&self.path, reason);
+        CocoTruth::open(&self.path)?.merged(groups).map_err(reason)
+    }
+}
+
+fn wrong_merge(path: &Path, reason: String) -> TransferError {
+    TransferError::Merge {
+        path: path.into(),
+        reason,
     }
 }
 
@@ -54,11 +81,11 @@ pub struct Held {
 }
 
 impl Held {
-    /// What the annotation file `val` says.
+    /// What the annotation file `val` says, its categories merged by `groups` already.
     ///
     /// # Errors
     /// A file without objects, or that cannot be measured on.
-    fn new(val: &AnnotationFile) -> Result<Self, TransferError> {
+    fn new(val: &AnnotationFile, groups: &Groups) -> Result<Self, TransferError> {
         let pictures = val.annotations.pictures.clone();
         if pictures.iter().all(|picture| picture.objects.is_empty()) {
             return Err(TransferError::NoObjects {
@@ -69,7 +96,7 @@ impl Held {
         }
         Ok(Self {
             pictures,
-            truth: CocoTruth::open(&val.path)?,
+            truth: val.truth(groups)?,
         })
     }
 }
@@ -94,13 +121,15 @@ impl InstancesData {
     /// # Errors
     /// None of them; classes other than those of the recipe, or of the file to measure on: file, value and what would be right.
     pub fn open(sources: &Sources, recipe: &InstancesRecipe) -> Result<Self, TransferError> {
-        let mut train = sources.train.annotations.clone();
+        let groups = &recipe.data.merge;
+        let mut train = sources.train.merged(groups)?.annotations;
+        let val = sources.val.as_ref().map(|val| val.merged(groups)).transpose()?;
         let wanted = &recipe.data.classes;
         let names = train.names();
         if !wanted.is_empty() && *wanted != names {
             return Err(TransferError::classes(wanted, &names));
         }
-        if let Some(val) = &sources.val
+        if let Some(val) = &val
             && val.annotations.categories != train.categories
         {
             return Err(TransferError::Categories {
@@ -119,7 +148,7 @@ impl InstancesData {
         }
         let mut notes = vec![summary(&train)];
         notes.extend(train.left_out.sentences());
-        if let Some(val) = &sources.val {
+        if let Some(val) = &val {
             let left_out = val.annotations.left_out.sentences().into_iter();
             notes.extend(left_out.map(|sentence| format!("to measure on: {sentence}")));
         }
@@ -127,7 +156,7 @@ impl InstancesData {
         Ok(Self {
             pictures: Arc::new(train.pictures),
             files: Arc::new(files),
-            val: sources.val.as_ref().map(Held::new).transpose()?.map(Arc::new),
+            val: val.map(|val| Held::new(&val, groups)).transpose()?.map(Arc::new),
             categories: train.categories,
             notes,
         })
