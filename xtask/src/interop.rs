@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// What the virtual environment holds without what it asks for: CUDA's libraries above all. Another list makes another
 /// environment.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "torch==2.11.0",
     "torchvision==0.26.0",
     "timm==1.0.31",
     "mmsegmentation==1.2.2",
     "mmcv-lite==2.1.0",
     "mmengine==0.10.7",
+    "pycocotools==2.0.11",
 ];
 /// What is needed of that after all.
 const WHOLE: [&str; 18] = [
@@ -64,7 +65,7 @@ fn environment(root: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     eprintln!(
-        "Making {}: PyTorch, torchvision, timm and MMSegmentation; about 0.6 GB to fetch, 1.6 GB on disk, once.",
+        "Making {}: PyTorch, torchvision, timm, MMSegmentation and pycocotools; about 0.6 GB to fetch, 1.6 GB on disk, once.",
         folder.display()
     );
     venv::make(&folder, &WHOLE)?;

@@ -8,7 +8,7 @@ use slotcon_data::annotations::Annotations;
 use slotcon_data::labelled::Classes;
 use slotcon_transfer::instances;
 use slotcon_transfer::semantic::mmsegmentation;
-use slotcon_weights::WeightFile;
+use slotcon_weights::{WeightFile, refuse_caffe2};
 
 use crate::export::free;
 use crate::status::Status;
@@ -70,6 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         );
     }
     let file = WeightFile::open(&args.from)?;
+    refuse_caffe2(&file)?;
     if mmsegmentation::is_segmentor(&file) {
         return segmentor(args, &file, to_file);
     }

@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         semantic::write_report(directory, &path, &options)?;
     } else if task.as_deref() == Some(InstancesRecipe::TASK) {
         let options = instances::Options {
-            pictures: Vec::new(),
+            pictures: None,
             device,
         };
         instances::write_report(directory, &path, &options)?;

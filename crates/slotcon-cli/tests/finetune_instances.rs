@@ -5,102 +5,22 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
+use common::rectangles::{evaluated, finetune, set};
 use common::{Place, bytes, fail, kill_after, slotcon, succeed};
-use serde_json::{Value, json};
-
-const SIDE: u32 = 96;
-
-/// A set in COCO's layout: `count` grey pictures with a white rectangle each, of one category or the other; one of the outlines is
-/// run lengths.
-fn set(count: i64) -> Place {
-    let place = Place::new(1);
-    let root = place.path("set");
-    let (images, annotations) = (root.join("train"), root.join("annotations"));
-    std::fs::create_dir_all(&images).unwrap();
-    std::fs::create_dir_all(&annotations).unwrap();
-    let mut listed = Vec::new();
-    let mut objects = Vec::new();
-    for i in 0..count {
-        let (x, y, w, h) = (8 + i as u32 * 5 % 30, 6 + i as u32 * 7 % 30, 40, 36);
-        let mut pixels = vec![90; (SIDE * SIDE) as usize];
-        for row in y..y + h {
-            let from = (row * SIDE + x) as usize;
-            pixels[from..from + w as usize].fill(if i % 2 == 0 { 240 } else { 10 });
-        }
-        let name = format!("{i}.png");
-        let file = std::fs::File::create(images.join(&name)).unwrap();
-        let mut encoder = png::Encoder::new(file, SIDE, SIDE);
-        encoder.set_color(png::ColorType::Grayscale);
-        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
-        listed.push(json!({"id": i + 10, "file_name": name, "width": SIDE, "height": SIDE}));
-        let outline = if i == 0 {
-            let before = x * SIDE + y;
-            let mut counts = vec![before];
-            for _ in 0..w {
-                counts.extend([h, SIDE - h]);
-            }
-            *counts.last_mut().unwrap() = SIDE * SIDE - before - (w - 1) * SIDE - h;
-            json!({"size": [SIDE, SIDE], "counts": counts})
-        } else {
-            json!([[x, y, x + w, y, x + w, y + h, x, y + h]])
-        };
-        objects.push(json!({
-            "id": i + 1, "image_id": i + 10, "category_id": if i % 2 == 0 { 3 } else { 7 }, "iscrowd": 0,
-            "bbox": [x, y, w, h], "area": w * h, "segmentation": outline,
-        }));
-    }
-    let file = json!({
-        "images": listed, "annotations": objects,
-        "categories": [{"id": 7, "name": "dark"}, {"id": 3, "name": "light"}],
-    });
-    std::fs::write(annotations.join("instances_train.json"), file.to_string()).unwrap();
-    place
-}
-
-/// `slotcon finetune instances` of a small network on the set, into `run`.
-fn finetune(place: &Place, run: &str, more: &[&str]) -> Command {
-    let mut command = slotcon();
-    command.args([
-        "finetune",
-        "instances",
-        "--device",
-        "cpu",
-        "--train",
-        "train",
-        "--val",
-        "train",
-    ]);
-    command.arg("--data").arg(place.path("set"));
-    command.arg("--out").arg(place.path(run));
-    for setting in [
-        "data.short_sides=[64, 96]",
-        "data.long_side=96",
-        "data.threads=2",
-        "model.channels=16",
-        "model.features=32",
-        "model.anchors=32",
-        "model.regions=16",
-        "model.precise_batches=2",
-        "test.short_side=96",
-        "test.long_side=96",
-        "optim.batch=4",
-        "optim.warmup_steps=2",
-        "run.steps=6",
-        "run.threads=1",
-        "run.log_every=1",
-        "run.save_every=2",
-    ] {
-        command.args(["--set", setting]);
-    }
-    command.args(more);
-    command
-}
+use serde_json::Value;
 
 fn last(place: &Place, run: &str) -> PathBuf {
     place.path(run).join("checkpoints/last.safetensors")
+}
+
+/// The network's tensors in a checkpoint.
+fn model(checkpoint: PathBuf) -> BTreeMap<String, tch::Tensor> {
+    let file = slotcon_weights::WeightFile::open(&checkpoint).unwrap();
+    let tensors = file.tensors.into_iter();
+    tensors.filter(|(name, _)| name.starts_with("model.")).collect()
 }
 
 #[test]
@@ -139,6 +59,100 @@ fn a_killed_run_goes_on_as_if_nothing_had_been() {
     assert!(report.contains("data:image/jpeg"), "no picture is shown");
 }
 
+/// The loss of the first step is that of one process but for the means over each rank's own regions; what is measured over both ranks
+/// is what one process finds of the checkpoint.
+#[test]
+fn two_ranks_train_and_measure_together() {
+    let place = set(8);
+    let length = ["--backbone", "none", "--steps", "3"];
+    succeed(&mut finetune(&place, "alone", &length));
+    succeed(&mut finetune(
+        &place,
+        "two",
+        &[&length[..], &["--ranks", "2"]].concat(),
+    ));
+    let (alone, two) = (place.metrics("alone"), place.metrics("two"));
+    let anchors = |line: &Value| line["objectness_loss"].as_f64().unwrap();
+    assert!((anchors(&alone[0]) - anchors(&two[0])).abs() < 1e-4);
+    let again = evaluated(&place, &last(&place, "two"));
+    for kind in ["bbox", "segm"] {
+        let (here, there) = (&two[2][kind]["AR100"], &again[kind]["AR100"]);
+        assert!(here.as_f64().unwrap() > 0.0, "nothing is ever found");
+        assert_eq!(here, there);
+    }
+}
+
+/// What was measured while it learned is in the metrics, in the report, and what `evaluate instances` finds of the best checkpoint.
+#[test]
+fn it_is_measured_while_it_learns() {
+    let place = set(4);
+    let output = succeed(&mut finetune(&place, "run", &["--backbone", "none"]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("validation after step 2: bbox/AP"), "{said}");
+
+    let metrics = place.metrics("run");
+    let measured = |line: &&Value| line.get("segm").is_some();
+    let steps = metrics.iter().filter(measured).map(|line| line["step"].as_u64());
+    assert_eq!(Vec::from_iter(steps), [Some(2), Some(4), Some(6)]);
+    let of = |line: &Value| line["segm"]["AP"].as_f64().unwrap();
+    let mut best = &metrics[1];
+    for line in metrics.iter().filter(measured) {
+        for kind in ["bbox", "segm"] {
+            let numbers = line[kind].as_object().unwrap();
+            assert!(
+                numbers
+                    .values()
+                    .all(|v| (0.0..=1.0).contains(&v.as_f64().unwrap()))
+            );
+            // There are no small and no large objects.
+            assert_eq!(
+                Vec::from_iter(numbers.keys().map(String::as_str)).len(),
+                8,
+                "{numbers:?}"
+            );
+        }
+        // The first of equals is the best.
+        best = if of(line) > of(best) { line } else { best };
+    }
+    assert!(of(best) > 0.0, "nothing is ever found");
+
+    let again = evaluated(&place, &place.path("run/checkpoints/best.safetensors"));
+    for kind in ["bbox", "segm"] {
+        for (name, value) in best[kind].as_object().unwrap() {
+            assert_eq!(&again[kind][name], value, "{kind} {name}");
+        }
+    }
+
+    let details: Value = serde_json::from_slice(&bytes(&place.path("run/validation.json"))).unwrap();
+    assert_eq!(details["segm"]["AP"], metrics[5]["segm"]["AP"]);
+    let of_class = 100.0 * details["bbox"]["per_category"]["dark"].as_f64().unwrap();
+    let report = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    let (_, row) = report
+        .split_once("<tr><td>dark</td><td class=\"figures\">")
+        .expect("a row of the class");
+    let shown: f64 = row.split_once(" %").unwrap().0.parse().unwrap();
+    // The page rounds to two digits.
+    assert!(
+        (shown - of_class).abs() <= 0.05 * of_class.max(1.0),
+        "{shown} of {of_class}"
+    );
+    assert!(report.contains("AP of masks on them"), "no curve of AP");
+
+    // Measuring, with the statistics of batch norm measured before it, leaves no trace in training.
+    let at_the_end = ["--backbone", "none", "--set", "run.validate_every=0"];
+    succeed(&mut finetune(&place, "unmeasured", &at_the_end));
+    let unmeasured = place.metrics("unmeasured");
+    let validated = |line: &Value| line.get("segm").is_some();
+    assert_eq!(
+        Vec::from_iter(unmeasured.iter().map(validated)),
+        [false, false, false, false, false, true]
+    );
+    for (one, other) in metrics.iter().zip(&unmeasured) {
+        assert_eq!(one["loss"], other["loss"]);
+    }
+    assert_eq!(model(last(&place, "run")), model(last(&place, "unmeasured")));
+}
+
 #[test]
 fn a_detector_goes_to_detectron2_and_comes_back() {
     let place = set(4);
@@ -171,15 +185,7 @@ fn a_detector_goes_to_detectron2_and_comes_back() {
         import.args(["--set", setting]);
     }
     succeed(&mut import);
-    let tensors = |path: PathBuf| {
-        let file = slotcon_weights::WeightFile::open(&path).unwrap();
-        let model = file
-            .tensors
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("model."));
-        model.collect::<std::collections::BTreeMap<_, _>>()
-    };
-    assert_eq!(tensors(back.clone()), tensors(last(&place, "run")));
+    assert_eq!(model(back.clone()), model(last(&place, "run")));
 
     // Both find the same; so early everything is guessed, so that the threshold is low.
     let detect = |checkpoint: PathBuf, out: &str| {
@@ -202,6 +208,50 @@ fn a_detector_goes_to_detectron2_and_comes_back() {
     assert!(found[0]["segmentation"]["counts"].is_string());
     assert!([3, 7].contains(&found[0]["category_id"].as_i64().unwrap()));
     assert!(place.path("own/1.png.overlay.png").is_file());
+}
+
+/// Two categories learnt and measured as one class; the checkpoint knows that they were.
+#[test]
+fn categories_are_merged_as_the_recipe_says() {
+    let place = set(8);
+    let merge = |classes: &str| format!("data.merge={classes}");
+    let both = merge("{ thing = [\"dark\", \"light\"] }");
+    let training = ["--backbone", "none", "--steps", "4", "--set", &both];
+    let output = succeed(&mut finetune(&place, "run", &training));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("8 pictures with 8 objects of 1 classes"), "{said}");
+    let found = evaluated(&place, &last(&place, "run"));
+    let classes = found["bbox"]["per_category"].as_object().unwrap();
+    assert_eq!(Vec::from_iter(classes.keys()), ["thing"]);
+    assert_eq!(found["bbox"]["AP"], place.metrics("run")[3]["bbox"]["AP"]);
+    let results: Value = serde_json::from_slice(&bytes(&place.path("results.json"))).unwrap();
+    assert_eq!(results[0]["category_id"], 1);
+    let report = std::fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(report.contains("<tr><td>thing</td>") && report.contains("data:image/jpeg"));
+
+    // One alone: half of the pictures have nothing of it.
+    let light = merge("{ thing = [\"light\"] }");
+    let output = succeed(&mut finetune(
+        &place,
+        "half",
+        &["--backbone", "none", "--steps", "2", "--set", &light],
+    ));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("4 objects left out, of a category in no class of data.merge"),
+        "{said}"
+    );
+    let wrong = merge("{ thing = [\"lihgt\"] }");
+    let said = fail(&mut finetune(
+        &place,
+        "wrong",
+        &["--backbone", "none", "--set", &wrong],
+    ));
+    assert!(
+        said.contains("'lihgt' of 'thing'") && said.contains("light, dark"),
+        "{said}"
+    );
+    assert!(said.contains("instances_train.json"), "{said}");
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! COCO's average precision and recall of boxes and masks, number for number as pycocotools computes them: a face of the crate
 //! `hotcoco`, which is held to recorded values of pycocotools.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hotcoco::params::IouType;
 use hotcoco::types::Annotation;
 use hotcoco::{COCO, COCOeval};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use slotcon_data::annotations::{Category, Groups, merged_categories, merged_classes};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,8 @@ pub struct CocoScore {
     /// COCO's twelve numbers by name: AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl.
     #[serde(flatten)]
     pub numbers: BTreeMap<&'static str, f64>,
-    /// AP of each category by name, in the order of the annotation file; none where it has no object.
+    /// AP of each category by name, in the order of the annotation file; none where it has no object. An object in JSON.
+    #[serde(serialize_with = "by_name")]
     pub per_category: Vec<(String, Option<f64>)>,
     /// AP at each threshold of overlap, 0.50 to 0.95.
     pub by_threshold: Vec<Option<f64>>,
@@ -100,8 +102,16 @@ impl CocoResults {
     /// A file that cannot be read or is no results file.
     pub fn open(path: &Path) -> Result<Self, CocoError> {
         let file = File::open(path).map_err(|e| wrong(path, e.to_string()))?;
-        let results = serde_json::from_reader(BufReader::new(file));
-        let results = results.map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))?;
+        Self::read(BufReader::new(file), path)
+    }
+
+    /// The same from the text of such a file; `path` is what messages name.
+    ///
+    /// # Errors
+    /// Text that is no results file.
+    pub fn read(text: impl Read, path: &Path) -> Result<Self, CocoError> {
+        let results = serde_json::from_reader(text)
+            .map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))?;
         let (Results::List(detections)
         | Results::Object {
             annotations: detections,
@@ -134,6 +144,43 @@ impl CocoTruth {
         let truth =
             COCO::new(path).map_err(|e| wrong(path, format!("is no annotation file of COCO: {e}")))?;
         Ok(Self { truth: truth.into() })
+    }
+
+    /// The categories of each group as one, as [`slotcon_data::annotations::Annotations::merge`] makes them of the same file; objects of
+    /// categories in no group are nobody's. Without groups the same.
+    ///
+    /// # Errors
+    /// As [`merged_classes`].
+    pub fn merged(self, groups: &Groups) -> Result<Self, String> {
+        if groups.is_empty() {
+            return Ok(self);
+        }
+        let mut dataset = self.truth.dataset.clone();
+        let names = Vec::from_iter(dataset.categories.iter().map(|category| category.name.as_str()));
+        let classes = merged_classes(groups, &names)?;
+        let ids = dataset.categories.iter().map(|category| category.id);
+        let class_of: HashMap<u64, Option<usize>> = ids.zip(classes).collect();
+        dataset.annotations.retain_mut(|annotation| {
+            let class = class_of.get(&annotation.category_id).copied().flatten();
+            annotation.category_id = class.map_or(0, |class| class as u64 + 1);
+            class.is_some()
+        });
+        dataset.categories = merged_categories(groups)
+            .into_iter()
+            .map(|Category { id, name }| hotcoco::types::Category {
+                id: id.unsigned_abs(),
+                name,
+                supercategory: None,
+                skeleton: None,
+                keypoints: None,
+                frequency: None,
+                isthing: None,
+                extra: Default::default(),
+            })
+            .collect();
+        Ok(Self {
+            truth: COCO::from_dataset(dataset).into(),
+        })
     }
 
     /// Measures `results`. Detections of categories that the truth does not have are passed over and told.
@@ -269,10 +316,111 @@ fn wrong(path: &Path, reason: impl Into<String>) -> CocoError {
     }
 }
 
+/// Pairs as an object.
+fn by_name<S: Serializer>(pairs: &[(String, Option<f64>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
 /// The mean of what is measured; -1 stands for what is not.
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values
         .filter(|value| *value > -1.0)
         .fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / count as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// One picture, number 3, with one object of category 7.
+    fn truth(folder: &Path) -> CocoTruth {
+        let path = folder.join("truth.json");
+        let outline = json!([[1, 2, 11, 2, 11, 7, 1, 7]]);
+        let text = json!({
+            "images": [{"id": 3, "file_name": "a.png", "width": 40, "height": 30}],
+            "categories": [{"id": 7, "name": "dog"}, {"id": 9, "name": "cat"}],
+            "annotations": [{"id": 1, "image_id": 3, "category_id": 7, "iscrowd": 0, "area": 50,
+                "bbox": [1, 2, 10, 5], "segmentation": outline}],
+        });
+        std::fs::write(&path, text.to_string()).unwrap();
+        CocoTruth::open(&path).unwrap()
+    }
+
+    fn detection(change: impl Fn(&mut Value)) -> Value {
+        let mut value = json!({"image_id": 3, "category_id": 7, "score": 0.5, "bbox": [1, 2, 10, 5]});
+        change(&mut value);
+        value
+    }
+
+    fn measured(detections: &[Value]) -> Result<CocoScore, CocoError> {
+        let folder = tempfile::tempdir().unwrap();
+        let text = Value::from(detections).to_string();
+        let results = CocoResults::read(text.as_bytes(), Path::new("found.json"))?;
+        truth(folder.path()).measure(&results, CocoKind::Bbox)
+    }
+
+    #[test]
+    fn what_results_have_too_much_is_passed_over_and_told() {
+        let strange = detection(|d| d["category_id"] = 8.into());
+        let score = measured(&[detection(|_| ()), strange.clone(), strange]).unwrap();
+        assert!(score.number("AP") > 1.0 - 1e-9);
+        assert_eq!(score.notes.len(), 1);
+        assert!(
+            score.notes[0].contains("2 of 3 detections") && score.notes[0].contains("the first: 8"),
+            "{:?}",
+            score.notes
+        );
+        // A category without an object has no figure.
+        let known = score
+            .per_category
+            .iter()
+            .map(|(name, ap)| (name.as_str(), ap.is_some()));
+        assert_eq!(Vec::from_iter(known), [("dog", true), ("cat", false)]);
+    }
+
+    #[test]
+    fn results_of_something_else_are_an_error_with_file_and_value() {
+        for (change, words) in [
+            (
+                (|d: &mut Value| d["image_id"] = 4.into()) as fn(&mut Value),
+                "picture 4",
+            ),
+            (|d| d["score"] = Value::Null, "no usable \"score\""),
+            (|d| d["bbox"] = Value::Null, "no usable \"bbox\""),
+            (|d| d["image_id"] = "x".into(), "no results file"),
+        ] {
+            let said = measured(&[detection(change)]).unwrap_err().to_string();
+            assert!(said.contains(words) && said.contains("found.json"), "{said}");
+        }
+    }
+
+    #[test]
+    fn merged_categories_are_measured_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let groups = |name: &str| Groups::from([("pet".to_owned(), vec![name.to_owned()])]);
+        let found = Value::from(vec![detection(|d| d["category_id"] = 1.into())]).to_string();
+        let results = CocoResults::read(found.as_bytes(), Path::new("found.json")).unwrap();
+        let measured = |name: &str| {
+            let truth = truth(folder.path()).merged(&groups(name)).unwrap();
+            truth.measure(&results, CocoKind::Bbox).unwrap()
+        };
+        assert!(measured("dog").number("AP") > 1.0 - 1e-9);
+        // There is no cat to be found.
+        assert_eq!(measured("cat").number("AP"), -1.0);
+        assert_eq!(measured("cat").per_category, [("pet".to_owned(), None)]);
+        assert!(
+            truth(folder.path())
+                .merged(&groups("horse"))
+                .unwrap_err()
+                .contains("'horse'")
+        );
+    }
+
+    #[test]
+    fn nothing_found_is_worth_nothing() {
+        let score = measured(&[]).unwrap();
+        assert_eq!([score.number("AP"), score.number("AR100")], [0.0; 2]);
+    }
 }

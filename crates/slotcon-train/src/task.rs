@@ -80,6 +80,22 @@ pub struct Validation {
     pub score: f64,
     /// What is too long for a line of metrics, as JSON: `validation.json` in the run directory holds that of the last validation.
     pub details: Option<String>,
+    /// What went wrong without making the figures worthless, in sentences.
+    pub warnings: Vec<String>,
+}
+
+impl Validation {
+    /// The figures for the log: those without a group; where all have one, the first of each group.
+    pub(crate) fn in_words(&self) -> String {
+        let group = |name: &str| name.split_once('/').map(|(group, _)| group.to_owned());
+        let mut shown = Vec::from_iter(self.numbers.iter().filter(|(name, _)| group(name).is_none()));
+        if shown.is_empty() {
+            shown = self.numbers.iter().collect();
+            shown.dedup_by_key(|(name, _)| group(name));
+        }
+        let figures = shown.iter().map(|(name, value)| format!("{name} {value:.4}"));
+        Vec::from_iter(figures).join(", ")
+    }
 }
 
 /// Batches as the task takes them, on its device.
@@ -222,13 +238,18 @@ pub trait Task: Sized {
         None
     }
 
-    /// What is to be done once, after the last step, before the network is measured and saved for the last time; sentences for the log
-    /// say what was. Called on every rank.
+    /// What is to be done before every [`Task::validate`], and after the last step whether it is measured or not; sentences for the
+    /// log say what was. Called on every rank. Training goes on from what it leaves.
     ///
     /// # Errors
     /// Pictures that cannot be used; what libtorch refuses; a rank that is gone.
-    fn conclude(&mut self, _share: &Share, _half: Option<Kind>) -> Result<Vec<String>, Error> {
+    fn before_validation(&mut self, _share: &Share, _half: Option<Kind>) -> Result<Vec<String>, Error> {
         Ok(Vec::new())
+    }
+
+    /// Whether there are pictures kept out of training on which [`Task::validate`] measures.
+    fn validates(&self) -> bool {
+        false
     }
 
     /// Measures the network on pictures kept out of training. Called on every rank, when `run.validate_every` says and at

@@ -151,17 +151,22 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
             };
             let done = self.progress.step;
             observers.stepped(done, end);
-            if done == end {
-                self.conclude(observers)?;
-            }
             let every = |steps: u64| steps > 0 && done.is_multiple_of(steps);
-            let validation = if done == end || every(run.validate_every) {
+            let validates = (done == end || every(run.validate_every)) && self.step.task.validates();
+            // What validating takes is not the rate of training.
+            let mut trained = None;
+            if done == end || validates {
+                self.sound();
+                trained = Some(since.elapsed());
+                self.before_validation(observers)?;
+            }
+            let validation = if validates {
                 self.validate(observers)?
             } else {
                 None
             };
             if every(run.log_every) || done == end || validation.is_some() {
-                let seconds = since.elapsed().as_secs_f64();
+                let seconds = trained.unwrap_or_else(|| since.elapsed()).as_secs_f64();
                 let pictures = ((done - logged_step) * self.recipe.optim().batch as u64) as f64;
                 let skipped = self.progress.skipped;
                 self.settle_skipped()?;
@@ -186,7 +191,6 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
                     observers.said(Level::Warning, &warning)?;
                 }
                 last = Some(metrics);
-                // What validating took is not the rate of training.
                 (since, logged_step) = (Instant::now(), done);
             }
             let best = validation.is_some_and(|found| self.is_best(&found));
@@ -321,11 +325,11 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         Ok(metrics)
     }
 
-    /// What the task does after the last step.
-    fn conclude(&mut self, observers: &mut Observers) -> Result<(), Error> {
+    /// What the task does before the network is measured, and after the last step.
+    fn before_validation(&mut self, observers: &mut Observers) -> Result<(), Error> {
         self.sound();
         let (half, share) = (self.step.half(), self.share);
-        for note in Error::catch(|| self.step.task.conclude(&share, half))? {
+        for note in Error::catch(|| self.step.task.before_validation(&share, half))? {
             observers.said(Level::Info, &note)?;
         }
         Ok(())
@@ -337,14 +341,11 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         let half = self.step.half();
         let found = Error::catch(|| self.step.task.validate(half))?;
         if let Some(found) = &found {
-            let figures = found.numbers.iter().filter(|(name, _)| !name.contains('/'));
-            let figures = Vec::from_iter(figures.map(|(name, value)| format!("{name} {value:.4}")));
-            let text = format!(
-                "validation after step {}: {}",
-                self.progress.step,
-                figures.join(", ")
-            );
-            observers.said(Level::Info, &text)?;
+            let (step, figures) = (self.progress.step, found.in_words());
+            observers.said(Level::Info, &format!("validation after step {step}: {figures}"))?;
+            for warning in &found.warnings {
+                observers.said(Level::Warning, warning)?;
+            }
         }
         Ok(found)
     }

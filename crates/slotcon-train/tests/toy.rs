@@ -151,6 +151,9 @@ impl Task for Toy {
     fn description(&self) -> String {
         "a linear layer".into()
     }
+    fn validates(&self) -> bool {
+        true
+    }
     fn validate(&mut self, _: Option<Kind>) -> Result<Option<Validation>, Error> {
         let error = (&self.weight - 1.0).square().mean(None).double_value(&[]);
         let numbers = vec![("error".into(), error)];
@@ -158,6 +161,7 @@ impl Task for Toy {
             numbers,
             score: -error,
             details: None,
+            warnings: Vec::new(),
         }))
     }
 }

@@ -65,9 +65,19 @@ pub enum TransferError {
         /// The file to measure on.
         val: PathBuf,
     },
-    /// An annotation file without objects to learn.
-    #[error("{}: none of its {pictures} pictures has an object that can be learnt", path.display())]
+    /// Classes made of categories that are not there.
+    #[error("{}: data.merge: {reason}", path.display())]
+    Merge {
+        /// The annotation file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// An annotation file without objects.
+    #[error("{}: none of its {pictures} pictures has an object that can be {purpose}", path.display())]
     NoObjects {
+        /// What they are for: learnt or measured.
+        purpose: &'static str,
         /// The file.
         path: PathBuf,
         /// Its pictures.
@@ -94,6 +104,9 @@ pub enum TransferError {
     /// Detections that cannot be brought together.
     #[error("detections of the ranks are not whole: {0}")]
     Results(#[from] serde_json::Error),
+    /// Detections that cannot be measured.
+    #[error(transparent)]
+    Coco(#[from] slotcon_metrics::coco::CocoError),
     /// Weights that cannot be read or do not fit.
     #[error(transparent)]
     Weights(#[from] slotcon_weights::WeightsError),

@@ -6,6 +6,8 @@ use crate::fit_report::{NameAndShape, shown};
 use crate::names::{backbone_prefixes, choose_prefix, from_timm};
 use crate::weight_file::WeightFile;
 
+/// A weight that every ResNet has under Caffe2's names.
+const CAFFE2: &str = "res2_0_branch2a_w";
 /// Names that an error spells out.
 const SHOWN: usize = 8;
 
@@ -33,6 +35,7 @@ pub fn find_backbone(file: &WeightFile, prefix: Option<&str>) -> Result<FoundBac
         reason,
     };
     if prefixes.is_empty() {
+        refuse_caffe2(file)?;
         let all = Vec::from_iter(
             file.tensors
                 .iter()
@@ -87,6 +90,28 @@ pub fn find_backbone(file: &WeightFile, prefix: Option<&str>) -> Result<FoundBac
     Ok(found)
 }
 
+/// Refuses a file whose weights have Caffe2's names (`res2_0_branch2a_w`), as the backbones of detectron2's zoo and the models of the
+/// first Detectron have. Their layers differ (norms folded into scales, strides elsewhere, pixels not divided), so that other names
+/// alone would not make them right.
+///
+/// # Errors
+/// Such a file, with what to do instead.
+pub fn refuse_caffe2(file: &WeightFile) -> Result<(), WeightsError> {
+    let of_caffe2 = |name: &&str| name.rsplit('.').next() == Some(CAFFE2);
+    let mut names = file.tensors.iter().map(|(name, _)| name.as_str());
+    match names.find(of_caffe2) {
+        None => Ok(()),
+        Some(name) => Err(WeightsError::Mismatch {
+            path: file.path.clone(),
+            reason: format!(
+                "has Caffe2's names ({name}, …), as backbones of detectron2's zoo (ImageNetPretrained/MSRA) and models of Detectron; \
+                 they are not read. Take a backbone of torchvision or timm; a detector that started from it can be imported \
+                 from what detectron2 itself saves (model_final.pkl, model_final.pth)"
+            ),
+        }),
+    }
+}
+
 /// Whether the prefix of a backbone is the one that is asked for: itself, or its end, with or without the dot.
 fn fits(prefix: &str, wanted: &str) -> bool {
     let (prefix, wanted) = (prefix.trim_end_matches('.'), wanted.trim_end_matches('.'));
@@ -99,6 +124,24 @@ fn fits(prefix: &str, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pickle::Py;
+    use crate::torch_save::write_numpy;
+    use tch::{Device, Kind, Tensor};
+
+    #[test]
+    fn names_of_caffe2_are_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("R-50.pkl");
+        let tensor = || Py::Tensor(Tensor::zeros([4], (Kind::Float, Device::Cpu)));
+        let blobs = Py::dict([("conv1_w", tensor()), ("res2_0_branch2a_w", tensor())]);
+        write_numpy(&path, Py::dict([("blobs", blobs)])).unwrap();
+        let said = find_backbone(&WeightFile::open(&path).unwrap(), None)
+            .unwrap_err()
+            .to_string();
+        for words in ["R-50.pkl", "blobs.res2_0_branch2a_w", "torchvision"] {
+            assert!(said.contains(words), "{said}");
+        }
+    }
 
     #[test]
     fn a_prefix_is_named_by_its_end() {

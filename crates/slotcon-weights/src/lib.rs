@@ -18,7 +18,7 @@ pub mod safetensors;
 pub mod torch_save;
 mod weight_file;
 
-pub use backbone::{FoundBackbone, find_backbone};
+pub use backbone::{FoundBackbone, find_backbone, refuse_caffe2};
 pub use dtype::Dtype;
 pub use error::WeightsError;
 pub use fit::{Found, fit, require_finite};

@@ -52,13 +52,7 @@ pub fn say(
     }
     if output.json {
         for (kind, score) in found {
-            let mut value = serde_json::to_value(score)?;
-            let by_name = score
-                .per_category
-                .iter()
-                .map(|(name, ap)| (name.clone(), Value::from(*ap)));
-            value["per_category"] = Value::Object(by_name.collect());
-            about.insert(kind.name().to_owned(), value);
+            about.insert(kind.name().to_owned(), serde_json::to_value(score)?);
         }
         out!("{}", Value::Object(about));
         return Ok(Status::DONE);

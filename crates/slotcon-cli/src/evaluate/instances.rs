@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use slotcon_data::annotations::Annotations;
 use slotcon_eval::ProgressSink;
-use slotcon_metrics::coco::{CocoKind, CocoResults, CocoTruth, measure_all};
+use slotcon_metrics::coco::{CocoKind, CocoResults, measure_all};
 use slotcon_torch::distributed::Ranks;
 use slotcon_train::device;
-use slotcon_transfer::instances::{FineTuned, detect_all};
+use slotcon_transfer::instances::{AnnotationFile, FineTuned, detect_all};
 use slotcon_weights::atomic_file::write_bytes;
 
 use super::coco::say;
@@ -18,6 +17,9 @@ use crate::progress_bar::PictureBar;
 use crate::status::Status;
 
 /// Detection and instance segmentation: COCO's twelve numbers for boxes and for masks, and the average precision of every class.
+///
+/// A checkpoint whose recipe merges categories (data.merge) is measured by the merged ones, and the results carry their numbers: 1, 2, … in
+/// the order of data.classes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A checkpoint of finetune instances or of import, or a run directory (its best checkpoint, else its last).
@@ -61,7 +63,9 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         (Some(root), ..) => part_of(root, &args.val),
         _ => bail!("give --data DIR, or --annotations FILE and --images DIR"),
     };
-    let annotations = Annotations::open(&file, &images)?;
+    let groups = &network.recipe().data.merge;
+    let file = AnnotationFile::open(file, &images)?.merged(groups)?;
+    let annotations = &file.annotations;
     let ids = Vec::from_iter(annotations.categories.iter().map(|category| category.id));
     if annotations.names() != network.classes() {
         bail!(
@@ -69,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
             args.checkpoint.display(),
             network.classes().len(),
             network.classes().join(", "),
-            file.display(),
+            file.path.display(),
             ids.len(),
             annotations.names().join(", ")
         );
@@ -93,7 +97,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         detected.results.len(),
         args.results.display()
     );
-    let truth = CocoTruth::open(&file)?;
+    let truth = file.truth(groups)?;
     let results = CocoResults::open(&args.results)?;
     let found = measure_all(&truth, &results, CocoKind::ALL)?;
     let protocol = detector.protocol();

@@ -14,9 +14,10 @@ use crate::status::Status;
 /// Detection and instance segmentation: a box, a class and a mask for every object, by Mask R-CNN with a feature pyramid on the
 /// backbone.
 ///
-/// The run directory is that of pretrain: recipe.toml, metrics.jsonl, TensorBoard events, log.txt, checkpoints/, report.html. The
-/// annotation files are read and every picture's size is looked at before the first step; what cannot be used is left out with a
-/// line that says how many and why. Nothing is measured while it learns.
+/// The run directory is that of pretrain: recipe.toml, metrics.jsonl, TensorBoard events, log.txt, checkpoints/ (best.safetensors by
+/// AP of masks on the pictures kept for measuring), report.html. The annotation files are read and every picture's size is looked at
+/// before the first step; what cannot be used is left out with a line that says how many and why. It is measured every
+/// run.validate_every steps and after the last.
 #[derive(Debug, clap::Args)]
 #[command(after_help = published::<InstancesRecipe>())]
 pub struct Args {
@@ -76,19 +77,16 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
     if let Some(recipe) = &mut recipe
         && recipe.data.classes.is_empty()
     {
-        let annotations = &sources.train.annotations;
+        let annotations = sources.train.merged(&recipe.data.merge)?.annotations;
         recipe.data.classes = annotations.names();
-        recipe.data.category_ids = annotations
-            .categories
-            .iter()
-            .map(|category| category.id)
-            .collect();
+        let ids = annotations.categories.iter().map(|category| category.id);
+        recipe.data.category_ids = ids.collect();
     }
     let outcome = train::<InstanceSegmentation>(recipe, &sources, &options);
     let write = |directory: RunDirectory, path: &Path, device| {
         let shown = sources.val.as_ref().unwrap_or(&sources.train);
         let options = page::Options {
-            pictures: shown.annotations.pictures.clone(),
+            pictures: Some(shown.clone()),
             device,
         };
         page::write_report(directory, path, &options)

@@ -8,6 +8,9 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
+#[path = "../common/mod.rs"]
+mod common;
+mod detector;
 mod segmentor;
 
 use std::fs;

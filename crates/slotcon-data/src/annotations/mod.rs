@@ -2,6 +2,7 @@
 
 mod file;
 mod left_out;
+mod merge;
 mod pictures;
 mod read;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use crate::rle::Runs;
 
 pub use left_out::LeftOut;
+pub use merge::{Groups, merged_categories, merged_classes};
 
 /// A kind of object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -293,6 +293,27 @@ mod tests {
         assert!(read(&stranger).unwrap_err().contains("picture 4"));
         let unknown = annotation(1, SQUARE).replace("\"category_id\": 7", "\"category_id\": 8");
         assert!(read(&unknown).unwrap_err().contains("category 8"));
+        let picture =
+            |name: &str| format!(r#"{{"id": 3, "file_name": "{name}.png", "width": 4, "height": 3}}"#);
+        let pictures = [picture("a"), picture("b")].join(",");
+        let categories = r#"{"id": 9, "name": "cat"}, {"id": 9, "name": "dog"}"#;
+        for (pictures, categories, words) in [
+            (
+                &pictures,
+                "",
+                "pictures folder/a.png and b.png have one number, 3",
+            ),
+            (
+                &picture("a"),
+                categories,
+                "categories 'cat' and 'dog' have one number, 9",
+            ),
+        ] {
+            let text =
+                format!(r#"{{"images": [{pictures}], "categories": [{categories}], "annotations": []}}"#);
+            let said = Annotations::read(text.as_bytes(), Path::new("folder")).unwrap_err();
+            assert!(said.contains(words), "{said}");
+        }
         let flat = annotation(1, r#""bbox": [1, 2, 10, 5], "segmentation": [1, 2, 3]"#);
         let said = read(&flat).unwrap_err();
         assert!(said.contains("line 3"), "{said}");

@@ -10,7 +10,7 @@ use slotcon_data::augment::instances::{InstancePlan, shortest_edge};
 use slotcon_data::picture::decode_rgb;
 use slotcon_data::rle::Runs;
 use slotcon_train::{RunDirectory, TaskRecipe};
-use slotcon_transfer::instances::{Detection, FineTuned, InstancesRecipe};
+use slotcon_transfer::instances::{AnnotationFile, Detection, FineTuned, InstancesRecipe};
 use tch::Device;
 
 use crate::curve::CurveSpec;
@@ -33,8 +33,8 @@ const SCORE: f64 = 0.5;
 /// How a report is made.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Annotated pictures to show; empty: none.
-    pub pictures: Vec<AnnotatedPicture>,
+    /// Annotated pictures to show, if any, in the categories of their file.
+    pub pictures: Option<AnnotationFile>,
     /// Where the network computes.
     pub device: Device,
 }
@@ -46,10 +46,11 @@ pub struct Options {
 pub fn write_report(directory: RunDirectory, path: &Path, options: &Options) -> Result<(), Error> {
     let run = Run::read(directory)?;
     let place = run.directory().recipe().display().to_string();
+    let recipe = InstancesRecipe::from_toml(run.recipe_text(), &place)?;
     let panel = Instances {
-        recipe: InstancesRecipe::from_toml(run.recipe_text(), &place)?,
-        samples: samples(run.directory(), options),
-        classes: by_class(run.directory()),
+        samples: samples(run.directory(), &recipe, options),
+        classes: by_class(run.directory(), &recipe.data.classes),
+        recipe,
     };
     run.write_report(path, &panel)
 }
@@ -64,38 +65,35 @@ struct Instances {
     classes: Vec<(String, [Option<f64>; 2])>,
 }
 
-/// AP by class in the last line of `metrics.jsonl` that has any.
-fn by_class(directory: &RunDirectory) -> Vec<(String, [Option<f64>; 2])> {
-    let text = std::fs::read_to_string(directory.metrics()).unwrap_or_default();
-    let mut lines = text
-        .lines()
-        .rev()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let Some(line) = lines.find(|line| line["validation"].get("segm").is_some()) else {
+/// AP by class of the last validation, in the order of `classes`; empty where nothing was measured.
+fn by_class(directory: &RunDirectory, classes: &[String]) -> Vec<(String, [Option<f64>; 2])> {
+    let text = std::fs::read_to_string(directory.validation()).unwrap_or_default();
+    let Ok(found) = serde_json::from_str::<serde_json::Value>(&text) else {
         return Vec::new();
     };
-    let of = |kind: &str, name: &str| line["validation"][kind]["per_category"][name].as_f64();
-    let Some(classes) = line["validation"]["segm"]["per_category"].as_object() else {
-        return Vec::new();
-    };
+    let of = |kind: &str, name: &str| found[kind]["per_category"][name].as_f64();
     let named = classes
-        .keys()
+        .iter()
         .map(|name| (name.clone(), ["bbox", "segm"].map(|kind| of(kind, name))));
     named.collect()
 }
 
-fn samples(directory: &RunDirectory, options: &Options) -> Result<String, String> {
-    if options.pictures.is_empty() {
-        return Err(
-            "the report that the run itself writes shows pictures; this one was made without them".into(),
-        );
-    }
+fn samples(directory: &RunDirectory, recipe: &InstancesRecipe, options: &Options) -> Result<String, String> {
+    let file = options
+        .pictures
+        .as_ref()
+        .ok_or("the report that the run itself writes shows pictures; this one was made without them")?;
+    let pictures = file
+        .merged(&recipe.data.merge)
+        .map_err(|e| e.to_string())?
+        .annotations
+        .pictures;
     let checkpoint = directory.best_or_last().ok_or("there is no checkpoint yet")?;
     let network = FineTuned::open(&checkpoint, options.device).map_err(|e| e.to_string())?;
     let mut html = String::from("<div class=\"samples\">\n");
-    let count = options.pictures.len().min(SHOWN);
+    let count = pictures.len().min(SHOWN);
     for i in 0..count {
-        let picture = &options.pictures[i * options.pictures.len() / count];
+        let picture = &pictures[i * pictures.len() / count];
         html += &sample(&network, picture).map_err(|e| format!("{}: {e}", picture.path.display()))?;
     }
     Ok(html + "</div>\n")
@@ -177,19 +175,13 @@ impl Panel for Instances {
             CurveSpec::new("mask_loss", "Loss of masks"),
             CurveSpec::new("objectness_loss", "Loss of objectness (region proposals)"),
             CurveSpec::new("anchor_loss", "Loss of anchors (region proposals)"),
-            CurveSpec::new("validation.bbox.AP", "AP of boxes"),
-            CurveSpec::new("validation.segm.AP", "AP of masks"),
+            CurveSpec::new("bbox.AP", "AP of boxes on pictures kept for measuring"),
+            CurveSpec::new("segm.AP", "AP of masks on them"),
         ]
     }
 
     fn figures(&self, record: &Record) -> Vec<Figure> {
-        shares(
-            record,
-            &[
-                ("validation.bbox.AP", "AP of boxes"),
-                ("validation.segm.AP", "AP of masks"),
-            ],
-        )
+        shares(record, &[("bbox.AP", "AP of boxes"), ("segm.AP", "AP of masks")])
     }
 
     fn health(&self, _record: &Record) -> Vec<HealthCheck> {

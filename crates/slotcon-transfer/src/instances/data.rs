@@ -1,10 +1,11 @@
 //! The annotated pictures of a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use slotcon_data::Dataset;
-use slotcon_data::annotations::{AnnotatedPicture, Annotations, Category};
+use slotcon_data::annotations::{AnnotatedPicture, Annotations, Category, Groups};
+use slotcon_metrics::coco::CocoTruth;
 
 use super::recipe::InstancesRecipe;
 use super::start::Start;
@@ -24,9 +25,36 @@ impl AnnotationFile {
     ///
     /// # Errors
     /// As [`Annotations::open`].
-    pub fn open(path: PathBuf, folder: &std::path::Path) -> Result<Self, TransferError> {
+    pub fn open(path: PathBuf, folder: &Path) -> Result<Self, TransferError> {
         let annotations = Annotations::open(&path, folder)?;
         Ok(Self { path, annotations })
+    }
+
+    /// The same with the categories of each group as one class.
+    ///
+    /// # Errors
+    /// A group with a category that it does not have.
+    pub fn merged(&self, groups: &Groups) -> Result<Self, TransferError> {
+        let mut merged = self.clone();
+        let reason = |reason| wrong_merge(&self.path, reason);
+        merged.annotations.merge(groups).map_err(reason)?;
+        Ok(merged)
+    }
+
+    /// All that the file says, to measure on, with the same classes.
+    ///
+    /// # Errors
+    /// A file that cannot be measured on; a group with a category that it does not have.
+    pub fn truth(&self, groups: &Groups) -> Result<CocoTruth, TransferError> {
+        let reason = |reason| wrong_merge(&self.path, reason);
+        CocoTruth::open(&self.path)?.merged(groups).map_err(reason)
+    }
+}
+
+fn wrong_merge(path: &Path, reason: String) -> TransferError {
+    TransferError::Merge {
+        path: path.into(),
+        reason,
     }
 }
 
@@ -43,6 +71,36 @@ pub struct Sources {
     pub start: Start,
 }
 
+/// Annotated pictures kept for measuring.
+#[derive(Debug)]
+pub struct Held {
+    /// Those that are there.
+    pub pictures: Vec<AnnotatedPicture>,
+    /// All that the annotation file says, with the pictures that are not there and the crowds.
+    pub truth: CocoTruth,
+}
+
+impl Held {
+    /// What the annotation file `val` says, its categories merged by `groups` already.
+    ///
+    /// # Errors
+    /// A file without objects, or that cannot be measured on.
+    fn new(val: &AnnotationFile, groups: &Groups) -> Result<Self, TransferError> {
+        let pictures = val.annotations.pictures.clone();
+        if pictures.iter().all(|picture| picture.objects.is_empty()) {
+            return Err(TransferError::NoObjects {
+                purpose: "measured",
+                path: val.path.clone(),
+                pictures: pictures.len(),
+            });
+        }
+        Ok(Self {
+            pictures,
+            truth: val.truth(groups)?,
+        })
+    }
+}
+
 /// Annotated pictures that have been looked at.
 #[derive(Debug, Clone)]
 pub struct InstancesData {
@@ -51,7 +109,7 @@ pub struct InstancesData {
     /// Their files, by the same number.
     pub files: Arc<Dataset>,
     /// To measure on.
-    pub val: Option<Arc<AnnotationFile>>,
+    pub val: Option<Arc<Held>>,
     /// The classes.
     pub categories: Vec<Category>,
     notes: Vec<String>,
@@ -63,13 +121,15 @@ impl InstancesData {
     /// # Errors
     /// None of them; classes other than those of the recipe, or of the file to measure on: file, value and what would be right.
     pub fn open(sources: &Sources, recipe: &InstancesRecipe) -> Result<Self, TransferError> {
-        let mut train = sources.train.annotations.clone();
+        let groups = &recipe.data.merge;
+        let mut train = sources.train.merged(groups)?.annotations;
+        let val = sources.val.as_ref().map(|val| val.merged(groups)).transpose()?;
         let wanted = &recipe.data.classes;
         let names = train.names();
         if !wanted.is_empty() && *wanted != names {
             return Err(TransferError::classes(wanted, &names));
         }
-        if let Some(val) = &sources.val
+        if let Some(val) = &val
             && val.annotations.categories != train.categories
         {
             return Err(TransferError::Categories {
@@ -81,13 +141,14 @@ impl InstancesData {
         train.leave_out_empty();
         if train.pictures.is_empty() {
             return Err(TransferError::NoObjects {
+                purpose: "learnt",
                 path: sources.train.path.clone(),
                 pictures: annotated,
             });
         }
         let mut notes = vec![summary(&train)];
         notes.extend(train.left_out.sentences());
-        if let Some(val) = &sources.val {
+        if let Some(val) = &val {
             let left_out = val.annotations.left_out.sentences().into_iter();
             notes.extend(left_out.map(|sentence| format!("to measure on: {sentence}")));
         }
@@ -95,7 +156,7 @@ impl InstancesData {
         Ok(Self {
             pictures: Arc::new(train.pictures),
             files: Arc::new(files),
-            val: sources.val.clone().map(Arc::new),
+            val: val.map(|val| Held::new(&val, groups)).transpose()?.map(Arc::new),
             categories: train.categories,
             notes,
         })

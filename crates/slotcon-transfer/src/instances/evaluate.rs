@@ -1,5 +1,7 @@
 //! A detector on whole pictures: what is in them.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use slotcon_data::annotations::AnnotatedPicture;
 use slotcon_data::augment::instances::{InstanceAugmentConfig, InstancePlan, shortest_edge};
 use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb};
@@ -89,7 +91,7 @@ impl<'a> Detector<'a> {
 pub struct Detected {
     /// Of all ranks, rank by rank.
     pub results: Vec<CocoResult>,
-    /// Pictures that this rank left out, and why.
+    /// Pictures that were left out, and why; also of all ranks.
     pub bad: Vec<String>,
 }
 
@@ -119,8 +121,10 @@ pub fn detect_all(
         }
         done(annotated);
     }
-    detected.results = of_all_ranks(detected.results, ranks, detector.device)?;
-    Ok(detected)
+    Ok(Detected {
+        results: of_all_ranks(detected.results, ranks, detector.device)?,
+        bad: of_all_ranks(detected.bad, ranks, detector.device)?,
+    })
 }
 
 /// The picture, if it is what the annotation file says.
@@ -138,18 +142,18 @@ fn load(annotated: &AnnotatedPicture, options: &DecodeOptions) -> Result<Picture
     Ok(picture)
 }
 
-/// Every rank's detections on every rank, so that all come to the same numbers.
-fn of_all_ranks(
-    own: Vec<CocoResult>,
+/// What every rank has, on every rank, so that all come to the same numbers.
+fn of_all_ranks<T: Serialize + DeserializeOwned>(
+    own: Vec<T>,
     ranks: &Ranks,
     device: Device,
-) -> Result<Vec<CocoResult>, TransferError> {
+) -> Result<Vec<T>, TransferError> {
     if ranks.is_alone() {
         return Ok(own);
     }
     let mut text = Vec::new();
-    for result in &own {
-        serde_json::to_writer(&mut text, result)?;
+    for one in &own {
+        serde_json::to_writer(&mut text, one)?;
         text.push(b'\n');
     }
     let bytes = Tensor::from_slice(&text).to_device(device);

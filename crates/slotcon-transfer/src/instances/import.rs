@@ -166,3 +166,62 @@ fn pixels(constants: &Found) -> Pixels {
         Pixels::Imagenet
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotcon_nn::Role;
+    use slotcon_weights::pickle::Py;
+    use slotcon_weights::torch_save::write_numpy;
+    use tch::Tensor;
+
+    /// The layout of detectron2's zoo: names of the state dict, arrays of numpy, frozen norms, which count no batches, and constants of
+    /// the configuration. The oldest of them have no norm in pyramid and heads, and two fully connected layers.
+    #[test]
+    fn a_detector_of_the_zoo_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model_final.pkl");
+        let mut recipe = InstancesRecipe::load("instances-small", &["model.norm=false".into()]).unwrap();
+        recipe.model.channels = 16;
+        recipe.model.features = 24;
+        let store = Store::new(Device::Cpu, Kind::Float);
+        MaskRcnn::new(&store.root(), recipe.network(3).unwrap());
+        let entries = || {
+            store
+                .entries()
+                .into_iter()
+                .filter(|entry| entry.role != Role::Counter)
+        };
+        let constant = |value: f64| Py::Tensor(Tensor::full([3, 1, 1], value, (Kind::Float, Device::Cpu)));
+        let mut model = vec![
+            (Py::Text("pixel_mean".into()), constant(110.0)),
+            (Py::Text("pixel_std".into()), constant(1.0)),
+            (
+                Py::Text("proposal_generator.anchor_generator.cell_anchors.0".into()),
+                constant(8.0),
+            ),
+        ];
+        model.extend(entries().map(|entry| (Py::Text(entry.name), Py::Tensor(entry.tensor))));
+        let file = Py::dict([
+            ("model", Py::Dict(model)),
+            ("__author__", Py::Text("Detectron2 Model Zoo".into())),
+        ]);
+        write_numpy(&path, file).unwrap();
+
+        let imported = Imported::read(&path, (Vec::new(), Vec::new()), &[]).unwrap();
+        let model = &imported.recipe.model;
+        assert_eq!(
+            (model.arch.as_str(), model.norm, model.freeze_norm),
+            ("resnet18", false, true)
+        );
+        assert_eq!((model.box_convolutions, model.box_layers), (0, 2));
+        assert_eq!((model.channels, model.features), (16, 24));
+        assert!(model.stride_first && imported.recipe.data.pixels == Pixels::Caffe2);
+        assert_eq!(imported.recipe.data.classes, ["class 1", "class 2", "class 3"]);
+        let found = imported.store.entries();
+        for entry in entries() {
+            let other = found.iter().find(|other| other.name == entry.name).unwrap();
+            assert_eq!(other.tensor, entry.tensor, "{}", entry.name);
+        }
+    }
+}

@@ -29,9 +29,10 @@ mod sampling;
 mod start;
 mod task;
 mod truth;
+mod validation;
 
 pub use batch::Preparation;
-pub use data::{AnnotationFile, InstancesData, Sources};
+pub use data::{AnnotationFile, Held, InstancesData, Sources};
 pub use evaluate::{Detected, Detector, detect_all};
 pub use export::export_detectron2;
 pub use fine_tuned::FineTuned;

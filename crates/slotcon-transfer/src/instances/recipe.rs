@@ -1,6 +1,7 @@
 //! The recipe of instance segmentation: `[data]`, `[model]`, `[test]`, `[optim]` and `[run]`.
 
 use serde::{Deserialize, Serialize};
+use slotcon_data::annotations::Groups;
 use slotcon_data::augment::instances::InstanceAugmentConfig;
 use slotcon_nn::{Arch, ResNetConfig};
 use slotcon_train::recipe::check::{fraction, require, wrong};
@@ -46,6 +47,10 @@ pub struct DataRecipe {
     pub classes: Vec<String>,
     /// Number of each class in annotation files and results (`category_id`).
     pub category_ids: Vec<i64>,
+    /// Several categories of the annotation files as one class: by the name of the class the names of its categories, e.g.
+    /// `{ vehicle = ["car", "bus"], person = ["person"] }`. Objects of all other categories are not learnt, and not looked for when it
+    /// is measured. Empty: every category is a class.
+    pub merge: Groups,
     /// What pixels become before the network sees them: `imagenet` or `caffe2`.
     pub pixels: Pixels,
     /// How pictures are loaded.
@@ -61,6 +66,7 @@ impl Default for DataRecipe {
         Self {
             classes: Vec::new(),
             category_ids: Vec::new(),
+            merge: Groups::new(),
             pixels: Pixels::Imagenet,
             loading: LoadingRecipe::default(),
             augment: InstanceAugmentConfig {
@@ -254,6 +260,14 @@ impl TaskRecipe for InstancesRecipe {
             format!("{:?}", data.category_ids),
             format!("must be as many as data.classes, {}", data.classes.len()),
         )?;
+        let mut members = Vec::from_iter(data.merge.values().flatten());
+        members.sort();
+        if let Some(pair) = members.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(wrong("data.merge", pair[0], "must be in one class, once"));
+        }
+        if let Some((class, _)) = data.merge.iter().find(|(_, members)| members.is_empty()) {
+            return Err(wrong("data.merge", class, "must have one category at least"));
+        }
         require(
             model.box_layers >= 1,
             "model.box_layers",
@@ -312,6 +326,9 @@ impl TaskRecipe for InstancesRecipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instances::MaskRcnn;
+    use slotcon_nn::{Role, Store};
+    use tch::{Device, Kind};
 
     #[test]
     fn published_recipes_load_survive_writing_and_say_what_they_cost() {
@@ -364,12 +381,40 @@ mod tests {
         assert_eq!((coco.test.short_side, coco.test.long_side), (800, 1333));
     }
 
+    /// Trainable parameters of detectron2's Mask R-CNN R50-FPN with batch norm in every part and 80 classes, part by part.
+    #[test]
+    fn the_published_network_has_as_many_parameters() {
+        let recipe = InstancesRecipe::load("coco-maskrcnn-r50-fpn-90k", &[]).unwrap();
+        let store = Store::new(Device::Cpu, Kind::Float);
+        MaskRcnn::new(&store.root(), recipe.network(80).unwrap());
+        let entries = store.entries();
+        let count = |parts: &[&str]| -> i64 {
+            let parameters = entries.iter().filter(|entry| entry.role == Role::Parameter);
+            parameters
+                .filter(|entry| parts.iter().any(|part| entry.name.starts_with(part)))
+                .map(|entry| entry.tensor.numel() as i64)
+                .sum()
+        };
+        for (parts, expected) in [
+            (&["backbone.bottom_up."][..], 23_508_032),
+            (&["backbone.fpn_"], 3_346_432),
+            (&["proposal_generator."], 593_935),
+            (&["roi_heads.box_head.", "roi_heads.box_predictor."], 15_618_449),
+            (&["roi_heads.mask_head."], 2_644_304),
+            (&[""], 45_711_152),
+        ] {
+            assert_eq!(count(parts), expected, "{parts:?}");
+        }
+    }
+
     #[test]
     fn what_cannot_work_is_named() {
         for (setting, word) in [
             ("data.short_sides=[]", "data.short_sides"),
             ("data.short_sides=[9999]", "long_side"),
             ("model.regions=1", "at least 4"),
+            ("data.merge={a = [\"x\"], b = [\"x\"]}", "data.merge = x"),
+            ("data.merge={a = []}", "data.merge = a"),
             ("test.long_side=10", "test.short_side"),
             ("test.score=2.0", "test.score"),
             ("model.arch=resnet7", "resnet7"),

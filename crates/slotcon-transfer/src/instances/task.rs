@@ -11,17 +11,19 @@ use slotcon_torch::distributed::Ranks;
 use slotcon_train::feed::{DeviceBatch, Feed};
 use slotcon_train::optim::ParameterGroup;
 use slotcon_train::recipe::TaskRecipe;
-use slotcon_train::task::{Batches, Forward, Part, Position, Share};
+use slotcon_train::task::{Batches, Forward, Part, Position, Share, Validation};
 use slotcon_train::{Error, Metrics, Task};
 use tch::{Device, Kind};
 
 use super::batch::Preparation;
 use super::data::{InstancesData, Sources};
+use super::evaluate::{Detector, detect_all};
 use super::network::{MaskRcnn, Training};
 use super::precise_norm::PreciseNorm;
 use super::recipe::InstancesRecipe;
 use super::sampling::Drawn;
 use super::truth::Truth;
+use super::validation::validation;
 use crate::error::TransferError;
 
 /// What the names of batch norms' parameters contain.
@@ -175,7 +177,7 @@ impl Task for InstanceSegmentation {
     }
 
     fn summary(&self, metrics: &Metrics) -> String {
-        let [boxes, masks] = ["validation/bbox/AP", "validation/segm/AP"].map(|name| metrics.number(name));
+        let [boxes, masks] = ["bbox/AP", "segm/AP"].map(|name| metrics.number(name));
         match (boxes, masks) {
             (Some(boxes), Some(masks)) => format!("AP box {:.1}, mask {:.1}", 100.0 * boxes, 100.0 * masks),
             _ => String::new(),
@@ -196,8 +198,8 @@ impl Task for InstanceSegmentation {
         )
     }
 
-    /// Precise batch norm.
-    fn conclude(&mut self, share: &Share, half: Option<Kind>) -> Result<Vec<String>, Error> {
+    /// Precise batch norm. It changes running statistics alone, which training reads as little as detectron2's does.
+    fn before_validation(&mut self, share: &Share, half: Option<Kind>) -> Result<Vec<String>, Error> {
         let count = self.recipe.model.precise_batches;
         if count == 0 {
             return Ok(Vec::new());
@@ -227,5 +229,19 @@ impl Task for InstanceSegmentation {
         Ok(vec![format!(
             "batch norm: statistics measured over {count} batches (precise batch norm)"
         )])
+    }
+
+    fn validates(&self) -> bool {
+        self.data.val.is_some()
+    }
+
+    fn validate(&mut self, half: Option<Kind>) -> Result<Option<Validation>, Error> {
+        let Some(held) = self.data.val.clone() else {
+            return Ok(None);
+        };
+        let detector = Detector::of(&self.network, &self.recipe, self.store.device(), half);
+        let ids = Vec::from_iter(self.data.categories.iter().map(|category| category.id));
+        let detected = detect_all(&detector, &held.pictures, &ids, self.store.ranks(), |_| ())?;
+        validation(&held.truth, &detected).map(Some).map_err(Into::into)
     }
 }

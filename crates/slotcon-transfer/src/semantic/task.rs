@@ -247,10 +247,11 @@ impl Task for SemanticSegmentation {
         )
     }
 
+    fn validates(&self) -> bool {
+        !self.data.val.is_empty()
+    }
+
     fn validate(&mut self, half: Option<Kind>) -> Result<Option<Validation>, Error> {
-        if self.data.val.is_empty() {
-            return Ok(None);
-        }
         let evaluator = Evaluator::of(&self.network, &self.recipe, self.store.device(), half);
         let measured = measure(
             &evaluator,
@@ -270,6 +271,11 @@ impl Task for SemanticSegmentation {
             score: score.miou,
             numbers,
             details: Some(confusion(&self.data.names, measured.confusion())),
+            warnings: measured
+                .bad
+                .iter()
+                .map(|bad| format!("left out of measuring: {bad}"))
+                .collect(),
         }))
     }
 }

@@ -11,6 +11,7 @@ mod compare;
 mod detection_ops;
 mod fcn;
 mod maskrcnn;
+mod over_ranks;
 #[path = "../../../slotcon/tests/golden/ranks.rs"]
 mod ranks;
 
@@ -35,5 +36,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     trials.extend(slotcon_golden::trials(kind("ops"), |case| {
         Ok(detection_ops::trials(case))
     })?);
+    trials.push(over_ranks::trial());
     Ok(libtest_mimic::run(&args, trials).exit_code())
 }
