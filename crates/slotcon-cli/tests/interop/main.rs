@@ -8,6 +8,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
+mod hub;
 mod segmentor;
 
 use std::fs;
