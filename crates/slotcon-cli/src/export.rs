@@ -21,6 +21,9 @@ use tch::Device;
 /// torchvision and timm get the backbone's state dict without the classifier, which a SlotCon backbone does not have: load
 /// it with strict=True after `model.fc = torch.nn.Identity()`, or into timm.create_model(NAME, num_classes=0).
 ///
+/// hub writes a folder for the Hugging Face Hub, which timm loads as it is: config.json, model.safetensors, a model card, and
+/// projector and prototypes for the Python package. onnx is written by the Python package alone.
+///
 /// A checkpoint of finetune semantic goes to mmsegmentation whole, backbone and heads, with its classes, their colours and the
 /// configuration that builds the network there.
 ///
@@ -35,14 +38,17 @@ pub struct Args {
     format: FormatName,
     /// The file; its ending decides: .safetensors or .pth for torchvision and timm, .pkl for detectron2, .pth for
     /// mmsegmentation (of a segmentor .safetensors, too) and official, .safetensors for safetensors (every tensor of both
-    /// networks).
-    #[arg(long, value_name = "FILE")]
+    /// networks). For hub a folder.
+    #[arg(long, value_name = "FILE|DIR")]
     out: PathBuf,
     /// Which network's backbone: the teacher (the moving average; what the paper transfers) or the student. Not for official
     /// and safetensors, which hold both [default: teacher].
     #[arg(long, value_name = "NETWORK", value_parser = branches())]
     which: Option<Branch>,
-    /// Replace the file if it exists.
+    /// Licence of the weights, for the model card of hub, as the Hub spells it: apache-2.0, cc-by-nc-4.0, …
+    #[arg(long, value_name = "NAME")]
+    license: Option<String>,
+    /// Replace the file if it exists; in a folder the files of the same names, and no other.
     #[arg(long)]
     overwrite: bool,
 }
@@ -52,10 +58,10 @@ struct FormatName(Format);
 
 impl ValueEnum for FormatName {
     fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [FormatName; 6] = {
-            let mut all = [FormatName(Format::Torchvision); 6];
+        const ALL: [FormatName; Format::ALL.len()] = {
+            let mut all = [FormatName(Format::Torchvision); Format::ALL.len()];
             let mut i = 0;
-            while i < all.len() {
+            while i < Format::ALL.len() {
                 all[i] = FormatName(Format::ALL[i].1);
                 i += 1;
             }
@@ -82,6 +88,12 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if args.which.is_some() && !format.is_backbone() {
         bail!("--which: format {} holds both networks", format.name());
     }
+    if args.license.is_some() && format != Format::Hub {
+        bail!(
+            "--license is for the model card of --format hub; {} has none",
+            format.name()
+        );
+    }
     free(&args.out, args.overwrite)?;
     let checkpoint = weights_of(&args.checkpoint)?;
     let task = About::open(&checkpoint)?.task;
@@ -96,7 +108,8 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     } else if task == InstancesRecipe::TASK {
         detector(args, &checkpoint)?
     } else {
-        export(&checkpoint, format, args.which.unwrap_or_default(), &args.out)?
+        let branch = args.which.unwrap_or_default();
+        export(&checkpoint, format, branch, args.license.as_deref(), &args.out)?
     };
     out!("{report}");
     out!("wrote {}", args.out.display());

@@ -110,6 +110,22 @@ fn a_run_starts_from_a_backbone() {
     succeed(&mut export);
     let exists = fail(&mut export);
     assert!(exists.contains("--overwrite"), "{exists}");
+    for (format, out) in [("hub", "hub"), ("onnx", "x.onnx")] {
+        let mut export = slotcon();
+        export.args(["export", "--format", format, "--checkpoint"]);
+        export.arg(&checkpoint).arg("--out").arg(place.path(out));
+        if format == "onnx" {
+            let said = fail(&mut export);
+            assert!(said.contains("pip install 'slotcon[onnx]'"), "{said}");
+            continue;
+        }
+        succeed(&mut export);
+        let card = fs::read_to_string(place.path("hub/README.md")).unwrap();
+        assert!(card.contains("slot_loss at the end"), "{card}");
+        let exists = fail(&mut export);
+        assert!(exists.contains("--overwrite"), "{exists}");
+        succeed(export.arg("--overwrite"));
+    }
 
     let mut start = place.pretrain("second", &["--steps", "3"]);
     succeed(start.arg("--init-backbone").arg(&backbone));

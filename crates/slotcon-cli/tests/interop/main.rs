@@ -11,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod detector;
+mod hub;
 mod segmentor;
 
 use std::fs;

@@ -11,6 +11,7 @@ use slotcon_weights::pickle::Py;
 use slotcon_weights::safetensors::write_plain;
 use slotcon_weights::torch_save::{write_numpy, write_torch};
 
+use super::hub::{self, Folder};
 use super::{InteropError, official_write};
 use crate::Checkpoint;
 use crate::method::{Branch, SlotCon};
@@ -30,17 +31,23 @@ pub enum Format {
     Official,
     /// Every tensor of the model under its official name.
     Safetensors,
+    /// A folder as timm and the Hugging Face Hub take it.
+    Hub,
+    /// A graph of operators, which only the Python package writes.
+    Onnx,
 }
 
 impl Format {
     /// Every format with its name.
-    pub const ALL: [(&'static str, Format); 6] = [
+    pub const ALL: [(&'static str, Format); 8] = [
         ("torchvision", Format::Torchvision),
         ("timm", Format::Timm),
         ("detectron2", Format::Detectron2),
         ("mmsegmentation", Format::Mmsegmentation),
         ("official", Format::Official),
         ("safetensors", Format::Safetensors),
+        ("hub", Format::Hub),
+        ("onnx", Format::Onnx),
     ];
 
     /// Its name.
@@ -49,13 +56,15 @@ impl Format {
         found.map_or("", |(name, _)| name)
     }
 
-    /// Endings that a file of it may have.
+    /// Endings that a file of it may have; none for a folder.
     fn endings(self) -> &'static [&'static str] {
         match self {
             Format::Torchvision | Format::Timm => &["safetensors", "pth"],
             Format::Detectron2 => &["pkl"],
             Format::Mmsegmentation | Format::Official => &["pth"],
             Format::Safetensors => &["safetensors"],
+            Format::Hub => &[],
+            Format::Onnx => &["onnx"],
         }
     }
 
@@ -65,8 +74,13 @@ impl Format {
     }
 }
 
-/// Writes the weights of `checkpoint` to `out`, whole or not at all. The ending of `out` decides between safetensors and
-/// PyTorch's own format where both are possible. `branch` is for the formats that hold one backbone.
+/// Where ONNX comes from.
+const ONNX: &str = "ONNX is written by the Python package, through PyTorch: pip install 'slotcon[onnx]', then in Python \
+                    slotcon.export(checkpoint=…, format=\"onnx\", out=\"model.onnx\") (docs/python.md)";
+
+/// Writes the weights of `checkpoint` to `out`, whole or not at all (of a folder, each file). The ending of `out` decides between
+/// safetensors and PyTorch's own format where both are possible. `branch` is for the formats that hold one backbone, `license` for
+/// the model card of [`Format::Hub`], as the Hub spells it.
 ///
 /// # Errors
 /// A checkpoint that is not read, an ending or a backbone that the format does not have, or what the file system says.
@@ -74,10 +88,21 @@ pub fn export(
     checkpoint: &Path,
     format: Format,
     branch: Branch,
+    license: Option<&str>,
     out: &Path,
 ) -> Result<FitReport, InteropError> {
+    if format == Format::Onnx {
+        return Err(InteropError::Export(ONNX.into()));
+    }
     let ending = out.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    if !format.endings().contains(&ending) {
+    if format == Format::Hub {
+        if out.exists() && !out.is_dir() {
+            return Err(InteropError::Export(format!(
+                "{}: is no folder, and format hub writes one",
+                out.display()
+            )));
+        }
+    } else if !format.endings().contains(&ending) {
         return Err(InteropError::Export(format!(
             "{}: a file of format {} must end in .{}",
             out.display(),
@@ -116,7 +141,7 @@ pub fn export(
     let named = backbone(&entries, branch)
         .map(|(name, entry)| {
             let theirs = match format {
-                Format::Timm => to_timm(name),
+                Format::Timm | Format::Hub => to_timm(name),
                 Format::Detectron2 => to_detectron2(name),
                 _ => name.to_owned(),
             };
@@ -125,6 +150,24 @@ pub fn export(
         .collect();
     let tensors = list(&mut report, named);
     match format {
+        Format::Hub => {
+            let heads = heads(&entries, branch);
+            let folder = Folder {
+                checkpoint: &checkpoint,
+                arch,
+                stride: checkpoint.recipe.output_stride()?,
+                branch,
+                license,
+            };
+            report.matched.extend(
+                heads
+                    .iter()
+                    .map(|(ours, theirs, t)| (ours.clone(), theirs.clone(), t.size())),
+            );
+            let heads = heads.into_iter().map(|(_, theirs, tensor)| (theirs, tensor));
+            folder.write(out, tensors, heads.collect())?;
+            hub::notes(license, &mut report);
+        }
         Format::Detectron2 => {
             let model = tensors
                 .into_iter()
@@ -150,6 +193,22 @@ fn backbone(entries: &[Entry], branch: Branch) -> impl Iterator<Item = (&str, &E
         .filter_map(move |entry| Some((entry.name.strip_prefix(branch.encoder())?, entry)))
 }
 
+/// Projector and prototypes: our name, the name without the branch's letter, the tensor.
+fn heads(entries: &[Entry], branch: Branch) -> Vec<(String, String, Tensor)> {
+    let letter = branch.encoder().trim_start_matches("encoder");
+    let named = entries.iter().flat_map(|entry| {
+        ["projector", "grouping"].into_iter().filter_map(move |part| {
+            let rest = entry.name.strip_prefix(part)?.strip_prefix(letter)?;
+            Some((
+                entry.name.clone(),
+                format!("{part}.{rest}"),
+                entry.tensor.shallow_clone(),
+            ))
+        })
+    });
+    named.collect()
+}
+
 /// Notes down what goes where.
 fn list(report: &mut FitReport, named: Vec<(String, String, Tensor)>) -> Vec<(String, Tensor)> {
     let named = named.into_iter().map(|(theirs, ours, tensor)| {
@@ -172,7 +231,7 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, InteropError> {
         Format::Torchvision if arch.spec().deep => {
             return refused("its ResNets have no deep stem; timm has (--format timm)");
         }
-        Format::Torchvision | Format::Timm if arch == Arch::ResNet50W2x => {
+        Format::Torchvision | Format::Timm | Format::Hub if arch == Arch::ResNet50W2x => {
             return refused(
                 "its wide ResNets widen only the 3x3 convolutions; use --format detectron2, mmsegmentation, official or \
                  safetensors",
@@ -189,7 +248,7 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, InteropError> {
         )),
         _ => {}
     }
-    if arch == Arch::ResNet50S16 {
+    if arch == Arch::ResNet50S16 && format != Format::Hub {
         let note = "the last stage has stride 1 and dilation 2 in every 3x3 convolution, also in the first";
         notes.push(note.into());
     }

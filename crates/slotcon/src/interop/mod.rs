@@ -4,6 +4,7 @@
 //! run from a backbone alone, [`inspect()`] says what a file is.
 
 mod export;
+mod hub;
 mod init_backbone;
 mod inspect;
 mod official_args;

@@ -23,6 +23,10 @@ pub fn trials() -> Vec<Trial> {
         prefixes_and_misfits();
         Ok(())
     }));
+    trials.push(Trial::test("a folder for the Hub", || {
+        hub();
+        Ok(())
+    }));
     trials.push(Trial::test(
         "endings and backbones that a format does not have",
         || {
@@ -68,7 +72,7 @@ fn there_and_back(arch: Arch) {
         (Format::Mmsegmentation, "mm.pth", Branch::Student, &student, true),
     ] {
         let out = folder.path().join(out);
-        let written = export(&checkpoint, format, network, &out);
+        let written = export(&checkpoint, format, network, None, &out);
         if !possible {
             assert!(written.unwrap_err().to_string().contains(arch.name()));
             assert!(!out.exists());
@@ -96,7 +100,7 @@ fn there_and_back(arch: Arch) {
     }
     // The rule of the official converter, for whatever name.
     let out = folder.path().join("d2.pkl");
-    export(&checkpoint, Format::Detectron2, Branch::Teacher, &out).unwrap();
+    export(&checkpoint, Format::Detectron2, Branch::Teacher, None, &out).unwrap();
     let file = WeightFile::open(&out).unwrap();
     assert_eq!(file.tensors.len(), teacher.len());
     for ((name, tensor), (ours, weight)) in file.tensors.iter().zip(&teacher) {
@@ -247,7 +251,7 @@ fn refused() {
         (Format::Torchvision, "x.pkl"),
     ] {
         let out = folder.path().join(name);
-        let said = export(&checkpoint, format, Branch::Teacher, &out)
+        let said = export(&checkpoint, format, Branch::Teacher, None, &out)
             .unwrap_err()
             .to_string();
         assert!(
@@ -258,7 +262,100 @@ fn refused() {
     }
     // Into a folder that is not there: nothing is left behind.
     let nowhere = folder.path().join("no/x.pth");
-    let said = export(&checkpoint, Format::Torchvision, Branch::Teacher, &nowhere).unwrap_err();
+    let said = export(&checkpoint, Format::Torchvision, Branch::Teacher, None, &nowhere).unwrap_err();
     assert!(said.to_string().contains("no/x.pth"), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+fn hub() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let checkpoint = run.join("checkpoints/step-00000030.safetensors");
+    std::fs::create_dir_all(checkpoint.parent().unwrap()).unwrap();
+    // The figures of the checkpoint's own step, not of the last.
+    std::fs::write(
+        run.join("metrics.jsonl"),
+        "{\"step\": 30, \"loss\": 4.25}\n{\"step\": 31, \"loss\": 9.5}\n",
+    )
+    .unwrap();
+    let mut recipe = support::recipe("resnet50_d");
+    recipe.model.output_stride = 16;
+    let model = support::model(&recipe);
+    support::save(&model, &recipe, &checkpoint);
+
+    let out = folder.path().join("hub");
+    let write = |license| export(&checkpoint, Format::Hub, Branch::Student, license, &out);
+    let said = write(Some("MIT licence")).unwrap_err().to_string();
+    assert!(said.contains("'MIT licence'") && !out.exists(), "{said}");
+    let report = write(None).unwrap();
+    assert!(
+        report.notes.iter().any(|note| note.contains("--license")),
+        "{report}"
+    );
+    assert!(
+        !std::fs::read_to_string(out.join("README.md"))
+            .unwrap()
+            .contains("license:")
+    );
+    std::fs::write(out.join("mine.txt"), "stays").unwrap();
+    write(Some("cc-by-4.0")).unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let expected = [
+        "README.md",
+        "config.json",
+        "mine.txt",
+        "model.safetensors",
+        "slotcon.safetensors",
+    ];
+    assert_eq!(files, expected);
+
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["architecture"], "resnet50d");
+    assert_eq!(config["model_args"], serde_json::json!({"output_stride": 16}));
+    assert_eq!(
+        config["pretrained_cfg"]["mean"],
+        serde_json::json!([0.485, 0.456, 0.406])
+    );
+    let card = std::fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(
+        card.starts_with("---\nlibrary_name: timm\nlicense: cc-by-4.0\n"),
+        "{card}"
+    );
+    assert!(
+        card.contains("| loss at the end | 4.2500 |") && card.contains("30 of 300 steps"),
+        "{card}"
+    );
+
+    let backbone = WeightFile::open(&out.join("model.safetensors")).unwrap();
+    assert_eq!(backbone.metadata.get("format").map(String::as_str), Some("pt"));
+    assert_eq!(backbone.tensors.len(), encoder(&model, "encoder_q.").len());
+    assert!(backbone.tensors.iter().any(|(name, _)| name == "conv1.6.weight"));
+    let heads = WeightFile::open(&out.join("slotcon.safetensors")).unwrap();
+    for (part, prefix) in [("projector.", "projector_q."), ("grouping.", "grouping_q.")] {
+        let ours = encoder(&model, prefix);
+        assert!(!ours.is_empty());
+        for (name, tensor) in ours {
+            let wanted = format!("{part}{name}");
+            let found = heads.tensors.iter().find(|(name, _)| *name == wanted);
+            assert!(found.unwrap().1 == tensor, "{wanted}");
+        }
+    }
+    let about: serde_json::Value = serde_json::from_str(&heads.metadata["slotcon_hub"]).unwrap();
+    assert_eq!(
+        (&about["network"], &about["step"]),
+        (&"student".into(), &30.into())
+    );
+
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let said = export(&checkpoint, Format::Hub, Branch::Teacher, None, &file).unwrap_err();
+    assert!(said.to_string().contains("is no folder"), "{said}");
+    let onnx = folder.path().join("x.onnx");
+    let said = export(&checkpoint, Format::Onnx, Branch::Teacher, None, &onnx).unwrap_err();
+    assert!(said.to_string().contains("pip install 'slotcon[onnx]'"), "{said}");
 }

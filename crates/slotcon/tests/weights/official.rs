@@ -105,7 +105,7 @@ pub fn check(case: &Case) {
         (Format::Mmsegmentation, "mm.pth", "state_dict.", "mmsegmentation"),
         (Format::Official, "official_again.pth", "model.", "official"),
     ] {
-        export(&ours, format, Branch::Teacher, &at(out)).unwrap();
+        export(&ours, format, Branch::Teacher, None, &at(out)).unwrap();
         let file = WeightFile::open(&at(out)).unwrap();
         assert_eq!(found(&file, inner), expected(&layouts, part), "{part}");
     }

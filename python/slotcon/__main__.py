@@ -1,0 +1,5 @@
+"""`python -m slotcon …` is the program."""
+
+from slotcon.launcher import main
+
+main()

@@ -1,0 +1,93 @@
+"""The installed package: where it lies, the program in it, the launcher, the commands as functions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+import slotcon
+from slotcon import launcher
+
+
+def test_it_is_the_installed_one_and_has_no_run_path() -> None:
+    assert Path(sys.prefix) in Path(slotcon.__file__).parents
+    assert (Path(slotcon.__file__).parent / "py.typed").is_file()
+    with open(launcher.program(), "rb") as file:
+        dynamic = ELFFile(file).get_section_by_name(".dynamic")
+        tags = [(tag.entry.d_tag, getattr(tag, "needed", "")) for tag in dynamic.iter_tags()]
+    names = [name for name, _ in tags]
+    assert "DT_RPATH" not in names and "DT_RUNPATH" not in names
+    assert any(needed == "libtorch_cpu.so" for _, needed in tags)
+    assert not list(Path(slotcon.__file__).parent.parent.glob("slotcon.libs/*"))
+    wheel = importlib.metadata.distribution("slotcon")
+    assert "torch==2.11.*" in (wheel.requires or [])
+    assert "Tag: py3-none-manylinux" in (wheel.read_text("WHEEL") or "")
+
+
+@pytest.mark.parametrize("command", [["slotcon"], [sys.executable, "-m", "slotcon"]])
+def test_both_commands_are_the_program(command: list[str]) -> None:
+    first = Path(sys.executable).with_name(command[0]) if command == ["slotcon"] else command[0]
+    done = subprocess.run([first, *command[1:], "--version"], capture_output=True, text=True)
+    assert done.stdout == f"slotcon {slotcon.__version__}\n", done.stderr
+    done = subprocess.run([first, *command[1:], "inspect", "gone"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("error: gone: "), done.stderr
+
+
+def test_another_pytorch_is_one_line_with_the_command(tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("raise RuntimeError('it is not to be imported')\n")
+    (tmp_path / "torch/version.py").write_text("__version__ = '2.10.1+cu128'\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-m", "slotcon", "--version"], capture_output=True, text=True, env=environment)
+    expected = f"slotcon needs PyTorch 2.11, and this Python has 2.10.1+cu128: {sys.executable} -m pip install 'torch==2.11.*'"
+    assert (done.returncode, done.stderr) == (1, f"error: {expected}\n")
+
+
+def test_no_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(slotcon.Error, match=r"this Python has none: .* -m pip install 'torch==2\.11\.\*'"):
+        launcher.libraries()
+
+
+def test_the_launcher_imports_no_pytorch() -> None:
+    code = "import sys, slotcon; from slotcon import launcher; launcher.environment(); print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_a_run(run: slotcon.Run) -> None:
+    metrics = run.metrics()
+    assert [logged["step"] for logged in metrics] == [1, 2]
+    assert metrics[0]["loss"] > 0 and metrics[0]["groups"]
+    assert run.checkpoint.name == "last.safetensors"
+    assert "seed = 3" in run.recipe.read_text()
+    assert "<html" in run.report.read_text()
+
+
+def test_metrics_as_a_frame(run: slotcon.Run) -> None:
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    assert list(run.frame()["step"]) == [1, 2]
+
+
+def test_the_message_of_the_program_is_the_error(run: slotcon.Run, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(slotcon.Error) as raised:
+        slotcon.pretrain(out=run.path, data=photos)
+    assert "--overwrite" in str(raised.value) and not str(raised.value).startswith("error")
+    assert str(raised.value) in capfd.readouterr().err
+    with pytest.raises(slotcon.Error, match="optim.bach"):
+        slotcon.pretrain(out=run.path / "other", data=photos, overrides={"optim.bach": 3})
+
+
+def test_a_run_goes_on(photos: Path, tmp_path: Path) -> None:
+    from conftest import TINY
+
+    out = tmp_path / "run"
+    slotcon.pretrain(out=out, data=[photos], overrides=TINY, steps=2, device="cpu")
+    again = slotcon.pretrain(out=out, data=photos, resume=True, steps=3, device="cpu")
+    assert [logged["step"] for logged in again.metrics()] == [1, 2, 3]

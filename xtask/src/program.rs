@@ -1,0 +1,53 @@
+//! The `slotcon` program for other machines: built, without symbols, and without the run path of this machine.
+
+use crate::{process, setup};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How it is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As it is used.
+    Release,
+    /// As tests are, for a check of the packaging alone.
+    Dev,
+}
+
+/// The program in `folder`, linked to the CPU build of libtorch, and the folder of that. The run path is taken out of the finished
+/// file: an option for the linker would make cargo compile every crate with a build script again.
+///
+/// # Errors
+/// If set-up or the build fails, or libtorch is a CUDA build, which no machine without CUDA could load.
+pub fn build(root: &Path, profile: Profile, patchelf: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    setup::run(root, setup::Choice::Auto)?;
+    let (name, flags) = match profile {
+        Profile::Release => ("release", ["--release"].as_slice()),
+        Profile::Dev => ("debug", [].as_slice()),
+    };
+    setup::announce_first_build(root, name);
+    let mut build = process::cargo(root);
+    process::run(build.args(["build", "--locked", "-p", "slotcon-cli"]).args(flags))?;
+    let built = target(root).join(name).join("slotcon");
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let program = folder.join("slotcon");
+    std::fs::copy(&built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
+    let needed = process::output(Command::new(patchelf).arg("--print-needed").arg(&program))?;
+    if needed.contains("libtorch_cuda") {
+        bail!(
+            "the program is linked to the CUDA build of libtorch, which only machines with CUDA can load; `cargo xtask setup --cpu` \
+             fetches the other"
+        );
+    }
+    let run_path = process::output(Command::new(patchelf).arg("--print-rpath").arg(&program))?;
+    let lib = run_path.trim_end().split(':').next().unwrap_or_default().into();
+    process::output(Command::new(patchelf).arg("--remove-rpath").arg(&program))?;
+    process::output(Command::new("strip").arg(&program))?;
+    Ok((program, lib))
+}
+
+/// Where cargo puts what it builds.
+pub fn target(root: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    root.join(target)
+}
