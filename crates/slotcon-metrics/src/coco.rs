@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,12 +75,10 @@ pub const NUMBERS: [&str; 12] = [
     "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
 ];
 
-/// A results file: a list of detections, or an object with such a list.
+/// A results file that is an object with a list of detections.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Results {
-    List(Vec<Annotation>),
-    Object { annotations: Vec<Annotation> },
+struct Object {
+    annotations: Vec<Annotation>,
 }
 
 /// Ground truth.
@@ -102,20 +100,23 @@ impl CocoResults {
     /// A file that cannot be read or is no results file.
     pub fn open(path: &Path) -> Result<Self, CocoError> {
         let file = File::open(path).map_err(|e| wrong(path, e.to_string()))?;
-        Self::read(BufReader::new(file), path)
+        Self::read(file, path)
     }
 
     /// The same from the text of such a file; `path` is what messages name.
     ///
     /// # Errors
     /// Text that is no results file.
-    pub fn read(text: impl Read, path: &Path) -> Result<Self, CocoError> {
-        let results = serde_json::from_reader(text)
-            .map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))?;
-        let (Results::List(detections)
-        | Results::Object {
-            annotations: detections,
-        }) = results;
+    pub fn read(mut text: impl Read, path: &Path) -> Result<Self, CocoError> {
+        let mut bytes = Vec::new();
+        text.read_to_end(&mut bytes)
+            .map_err(|e| wrong(path, e.to_string()))?;
+        // A list as a rule. Told apart by the first byte, nothing is read twice.
+        let detections = match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'[') => serde_json::from_slice(&bytes),
+            _ => serde_json::from_slice(&bytes).map(|object: Object| object.annotations),
+        };
+        let detections = detections.map_err(|e| wrong(path, format!("is no results file of COCO: {e}")))?;
         Ok(Self {
             path: path.into(),
             detections,
