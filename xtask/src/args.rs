@@ -93,7 +93,7 @@ ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo tes
 Tests that need a folder which is absent say so and are reported as ignored.
 
 --interop instead loads exported weights into torchvision and timm, and files of torch.save here. It makes
-.venv-interop/ with them (about 0.6 GB to fetch, 1.6 GB on disk, once; CUDA's libraries stay away).
+.venv-interop/ with them (about 0.8 GB to fetch, 2 GB on disk, once; CUDA's libraries stay away).
 
 --browser opens report and gallery in a headless browser and leaves pictures of them in target/tmp/pages/. It takes the
 browser that SLOTCON_BROWSER names, else chromium or google-chrome on PATH, else it fetches one into .browser/ (npm and

@@ -122,8 +122,12 @@ fn check(python: &Path, place: &Path, libraries: &[Library], scratch: &Path) -> 
 
     let words = "pretrain --data /photos --out /run --steps 2 --device cpu --set data.image_size=64 --set data.threads=1 --set \
                  model.dim_hidden=16 --set model.dim_out=8 --set optim.batch=4";
-    let mut inside = Command::new("unshare");
-    inside.args(["--map-root-user", "chroot"]).arg(&empty);
+    let [unshare, chroot] = ["unshare", "chroot"].map(|name| {
+        // chroot lies where ordinary users do not look.
+        process::find_program(name).unwrap_or_else(|| Path::new("/usr/sbin").join(name))
+    });
+    let mut inside = Command::new(unshare);
+    inside.arg("--map-root-user").arg(chroot).arg(&empty);
     process::run(inside.arg("/opt/slotcon").args(words.split_whitespace()).env_clear())
         .context("the folder is no program of its own (or this machine allows no namespaces of users: unshare --map-root-user true)")?;
     if !empty.join("run/checkpoints/last.safetensors").is_file() {
