@@ -11,7 +11,7 @@ from PIL import Image
 
 import slotcon
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: A run of seconds.
 TINY = {
@@ -21,7 +21,7 @@ TINY = {
     "model.dim_out": 16,
     "model.prototypes": 8,
     "optim.batch": 4,
-    "run.threads": 2,
+    "run.threads": 1,
     "run.log_every": 1,
     "run.save_every": 2,
 }
@@ -44,6 +44,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> slotcon.Run:
-    """Pretraining on the ten pictures, two steps."""
+    """Pretraining on the ten pictures, two steps, then one more."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    return slotcon.pretrain(out=out, data=photos, overrides=TINY, steps=2, seed=3, device="cpu")
+    slotcon.pretrain(out=out, data=[photos], overrides=TINY, steps=2, seed=3, device="cpu")
+    return slotcon.pretrain(out=out, data=photos, resume=True, steps=3, device="cpu")

@@ -16,7 +16,7 @@ from slotcon.reader.backbone import ARCHS
 from slotcon.reader.winners import winners
 
 #: Every backbone at its own stride, and the strides.
-CASES = [(arch, 0) for arch in ARCHS if arch != "resnext152_32x8d"] + [
+CASES = [(arch, 0) for arch in ARCHS] + [
     ("resnet18", 8),
     ("resnet34", 16),
     ("resnet50", 16),
@@ -38,7 +38,8 @@ def test_every_backbone_equals_the_program(arch: str, stride: int, photos: Path,
         (folder / picture.name).symlink_to(picture)
     which = "student" if arch == "resnet34" else "teacher"
     model = slotcon.load(checkpoint, which)
-    for what in ("global", "dense", "slots"):
+    small = ARCHS[arch].blocks[2] <= 6 and ARCHS[arch].width == 1
+    for what in ("global", "dense", "slots") if small else ("dense",):
         out = tmp_path / f"{what}.safetensors"
         slotcon.embed(out=out, data=folder, checkpoint=checkpoint, what=what, which=which, side=SIDE, device="cpu")
         theirs = load_file(out)
@@ -57,8 +58,10 @@ def test_every_backbone_equals_the_program(arch: str, stride: int, photos: Path,
     assert (found - scores).abs().max() < 1e-5
 
     slotcon.segment(out=tmp_path / "masks", data=pictures, checkpoint=checkpoint, which=which, side=SIDE, device="cpu")
+    # Some have a gigabyte.
+    checkpoint.unlink()
     for picture in pictures:
-        same_labels(model, picture, tmp_path / "masks" / f"{picture.stem}.labels.png")
+        same_labels(model, picture, tmp_path / "masks" / f"{picture.name}.labels.png")
 
 
 def same_labels(model: slotcon.SlotCon, picture: Path, file: Path) -> None:
@@ -98,7 +101,7 @@ def test_a_trained_run(run: slotcon.Run, photos: Path, tmp_path: Path) -> None:
     pictures = sorted(photos.iterdir())
     slotcon.segment(out=tmp_path, data=photos, checkpoint=run.path, side=SIDE, device="cpu")
     for picture in pictures:
-        same_labels(model, picture, tmp_path / f"{picture.stem}.labels.png")
+        same_labels(model, picture, tmp_path / f"{picture.name}.labels.png")
     # A file, an image and its bytes are the same picture.
     image = Image.open(pictures[0]).convert("RGB")
     expected = model.segment(pictures[0], side=64)

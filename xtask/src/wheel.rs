@@ -1,8 +1,8 @@
 //! `cargo xtask wheel`: the Python package as a wheel, and its tests in a fresh environment.
 
 use crate::program::{self, Profile};
-use crate::{interop, process, test, venv};
-use anyhow::{Context, Result, bail};
+use crate::{folder, interop, process, test, venv};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,7 +26,7 @@ pub fn run(root: &Path, profile: Profile) -> Result<()> {
 
 /// The wheel of `program`, under the tag of the oldest glibc that it can run on.
 fn pack(root: &Path, python: &Path, tools: &Path, program: &Path, scratch: &Path) -> Result<PathBuf> {
-    let raw = emptied(&scratch.join("raw"))?;
+    let raw = folder::emptied(&scratch.join("raw"))?;
     let mut build = Command::new(python);
     build
         .args(["-m", "hatchling", "build", "--target", "wheel", "--directory"])
@@ -35,7 +35,7 @@ fn pack(root: &Path, python: &Path, tools: &Path, program: &Path, scratch: &Path
         .current_dir(root.join("python"))
         .env("SLOTCON_PROGRAM", program);
     process::run(&mut build)?;
-    let tagged = emptied(&scratch.join("tagged"))?;
+    let tagged = folder::emptied(&scratch.join("tagged"))?;
     let mut audit = Command::new(tools.join("auditwheel"));
     audit
         .args(["repair", "--plat", "auto", "--wheel-dir"])
@@ -73,13 +73,10 @@ fn try_out(root: &Path, python: &Path, wheel: &Path, scratch: &Path) -> Result<(
     let wheel = wheel.to_str().context("the wheel's path is no text")?;
     venv::add_alone(&environment, &[wheel])?;
 
-    let tests = emptied(&scratch.join("tests"))?;
+    let tests = folder::emptied(&scratch.join("tests"))?;
     let from = root.join("python").join("tests");
-    for entry in std::fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|ending| ending == "py") {
-            std::fs::copy(&file, tests.join(file.file_name().unwrap_or_default()))?;
-        }
+    for name in folder::names(&from)?.filter(|name| Path::new(name).extension().is_some_and(|e| e == "py")) {
+        folder::copied(&from.join(&name), &tests.join(&name))?;
     }
     let notebook = root.join("docs").join("python.ipynb");
     let mut pytest = Command::new(fresh);
@@ -99,21 +96,10 @@ fn try_out(root: &Path, python: &Path, wheel: &Path, scratch: &Path) -> Result<(
     process::run(&mut pytest)
 }
 
-/// The folder, empty.
-fn emptied(folder: &Path) -> Result<PathBuf> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-    }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder.to_path_buf())
-}
-
 fn only_wheel(folder: &Path) -> Result<PathBuf> {
-    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "whl") {
-            return Ok(path);
-        }
-    }
-    bail!("{}: no wheel was made", folder.display())
+    let wheel =
+        folder::names(folder)?.find(|name| Path::new(name).extension().is_some_and(|ending| ending == "whl"));
+    wheel
+        .map(|name| folder.join(name))
+        .with_context(|| format!("{}: no wheel was made", folder.display()))
 }
