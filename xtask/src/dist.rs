@@ -115,6 +115,9 @@ fn check(python: &Path, place: &Path, libraries: &[Library], scratch: &Path) -> 
         std::fs::hard_link(place.join(&file), &to)
             .with_context(|| format!("cannot link {}", to.display()))?;
     }
+    // libtorch seeds itself from it; any bytes will do.
+    let seed = folder::emptied(&empty.join("dev"))?.join("urandom");
+    std::fs::write(&seed, [7; 4096]).with_context(|| format!("cannot write {}", seed.display()))?;
     let photos = folder::emptied(&empty.join("photos"))?;
     let draw = "import sys, numpy; from PIL import Image\nr = numpy.random.default_rng(0)\nfor i in range(8): \
                 Image.fromarray(r.integers(0, 255, (9, 9, 3), dtype=numpy.uint8)).resize((96, 96)).save(f'{sys.argv[1]}/{i}.png')";
@@ -128,7 +131,9 @@ fn check(python: &Path, place: &Path, libraries: &[Library], scratch: &Path) -> 
     });
     let mut inside = Command::new(unshare);
     inside.arg("--map-root-user").arg(chroot).arg(&empty);
-    process::run(inside.arg("/opt/slotcon").args(words.split_whitespace()).env_clear())
+    inside.arg("/opt/slotcon").args(words.split_whitespace());
+    // There is no /proc, from which the loader would know where the program lies.
+    process::run(inside.env_clear().env("LD_ORIGIN_PATH", "/opt"))
         .context("the folder is no program of its own (or this machine allows no namespaces of users: unshare --map-root-user true)")?;
     if !empty.join("run/checkpoints/last.safetensors").is_file() {
         bail!(
