@@ -108,6 +108,8 @@ pub fn evaluated(place: &Place, checkpoint: &Path) -> Value {
         "train",
         "--json",
     ]);
+    // As many threads as the runs have: another number sums in another order.
+    evaluate.env("OMP_NUM_THREADS", "1");
     evaluate.arg("--checkpoint").arg(checkpoint);
     evaluate.arg("--data").arg(place.path("set"));
     let output = succeed(evaluate.arg("--results").arg(place.path("results.json")));
