@@ -124,18 +124,20 @@ def _deep_stem() -> nn.Sequential:
 
 def _reshape(layer: nn.Sequential, stride: int, dilation: int, pooled: bool) -> None:
     """Gives a stage its stride and dilation, and the first block its kind of shortcut."""
-    for block in layer:
+    blocks = [block for block in layer if isinstance(block, (BasicBlock, Bottleneck))]
+    for block in blocks:
         for conv in (block.conv1, block.conv2):
             if conv.kernel_size == (3, 3):
                 conv.dilation = conv.padding = (dilation, dilation)
-    first = layer[0]
+    first = blocks[0]
     strided = first.conv1 if isinstance(first, BasicBlock) else first.conv2
     strided.stride = (stride, stride)
-    if first.downsample is None:
+    if not isinstance(first.downsample, nn.Sequential):
         return
-    conv, norm = first.downsample
-    conv.stride = (stride, stride)
+    shortcut, norm = first.downsample
     if pooled:
-        conv.stride = (1, 1)
         pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
-        first.downsample = nn.Sequential(pool, conv, norm)
+        first.downsample = nn.Sequential(pool, shortcut, norm)
+        stride = 1
+    if isinstance(shortcut, nn.Conv2d):
+        shortcut.stride = (stride, stride)

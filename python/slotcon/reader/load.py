@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union
@@ -17,9 +18,9 @@ from slotcon.errors import Error
 from slotcon.reader.network import SlotCon
 from slotcon.run import checkpoint_of
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 #: The newest format of checkpoints that is read here.

@@ -43,9 +43,8 @@ class Transform:
         if not self.square:
             # One absurdly long is squeezed.
             to = [min(max(math.floor(n * self.side / short + 0.5), 1), 16 * self.side) for n in (width, height)]
-            return image.resize((to[0], to[1]), Image.Resampling.BILINEAR)
-        size = (n * self.side // short for n in (width, height))
-        resized = image.resize(tuple(size), Image.Resampling.BILINEAR)
+            return image.resize(to, Image.Resampling.BILINEAR)
+        resized = image.resize([n * self.side // short for n in (width, height)], Image.Resampling.BILINEAR)
         left, top = (round((n - self.side) / 2) for n in resized.size)
         return resized.crop((left, top, left + self.side, top + self.side))
 
