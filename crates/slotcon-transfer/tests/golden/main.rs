@@ -12,6 +12,7 @@ mod detection_ops;
 mod fcn;
 mod maskrcnn;
 mod over_ranks;
+mod processor;
 #[path = "../../../slotcon/tests/golden/ranks.rs"]
 mod ranks;
 

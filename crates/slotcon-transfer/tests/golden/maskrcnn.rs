@@ -18,6 +18,7 @@ use slotcon_transfer::instances::{
 use tch::{Device, Kind, Tensor};
 
 use crate::compare::{Comparison, fill};
+use crate::processor::as_recorded;
 
 /// Relative differences that are allowed; those of tensors are relative to the largest value.
 const LOSS: f64 = 1e-6;
@@ -75,10 +76,12 @@ struct Found {
     area: Vec<u64>,
 }
 
-/// One trial.
+/// One trial, whose boxes depend on the processor.
 pub fn trials(case: &golden::Case) -> Vec<Trial> {
     let (name, path) = (case.name(), case.file.clone());
-    vec![Trial::test(name.clone(), move || check(&path, &name))]
+    vec![Trial::test(name.clone(), move || {
+        as_recorded(&name, || check(&path, &name))
+    })]
 }
 
 /// Takes what the case says: the recorded choice of a step, else the lowest numbers.
