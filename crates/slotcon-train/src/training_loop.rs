@@ -156,6 +156,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
             // What validating takes is not the rate of training.
             let mut trained = None;
             if done == end || validates {
+                // Waits for the device, and puts back what a skipped step spoilt.
                 self.sound();
                 trained = Some(since.elapsed());
                 self.before_validation(observers)?;
@@ -327,7 +328,6 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
 
     /// What the task does before the network is measured, and after the last step.
     fn before_validation(&mut self, observers: &mut Observers) -> Result<(), Error> {
-        self.sound();
         let (half, share) = (self.step.half(), self.share);
         for note in Error::catch(|| self.step.task.before_validation(&share, half))? {
             observers.said(Level::Info, &note)?;

@@ -290,6 +290,17 @@ mod tests {
 
     use super::*;
 
+    /// Rank 0 of `size` at a store that another process keeps.
+    fn first_of(size: usize, store: &Store) -> Launch {
+        Launch {
+            size,
+            host: "localhost".into(),
+            port: store.port(),
+            store_elsewhere: true,
+            ..Launch::default()
+        }
+    }
+
     #[test]
     fn another_version_is_named() {
         let timeout = Duration::from_secs(20);
@@ -303,13 +314,7 @@ mod tests {
             (r#"{"who":"else"}"#, "another version of slotcon"),
         ] {
             store.set("hello/1", hello).unwrap();
-            let launch = Launch {
-                size: 2,
-                host: "localhost".into(),
-                port: store.port(),
-                store_elsewhere: true,
-                ..Launch::default()
-            };
+            let launch = first_of(2, &store);
             let error = Rendezvous::new(&launch, timeout, &waiting)
                 .unwrap_err()
                 .to_string();
@@ -325,13 +330,7 @@ mod tests {
         let words = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&words);
         let waiting: Waiting = Arc::new(move |text: &str| heard.lock().unwrap().push(text.to_owned()));
-        let launch = Launch {
-            size: 3,
-            host: "localhost".into(),
-            port: store.port(),
-            store_elsewhere: true,
-            ..Launch::default()
-        };
+        let launch = first_of(3, &store);
         let error = Rendezvous::new(&launch, timeout, &waiting)
             .unwrap_err()
             .to_string();
