@@ -1,6 +1,7 @@
 //! Arguments of every command that trains: where the run goes, what it is made of, what it starts from, what it runs on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use slotcon_train::{Error, Launch, Options, RunDirectory, Start, Stop, TaskRecipe};
 
@@ -37,7 +38,7 @@ pub struct RunArgs {
     /// own GPU.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
-    /// f32, bf16 (GPUs since 2020, recent CPUs) or f16 (older GPUs; with dynamic loss scaling). Short for --set
+    /// auto (bf16 where it is faster than f32, which is tried), f32, bf16 (GPUs since 2020, recent CPUs) or f16 (older GPUs; with dynamic loss scaling). Short for --set
     /// run.precision=…
     #[arg(long, value_name = "PRECISION")]
     precision: Option<String>,
@@ -45,6 +46,10 @@ pub struct RunArgs {
     /// run.stop_at=0.
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
+    /// How long the run is to take, e.g. 30m or 2h: its steps follow from some that are measured before it begins, and stand in the
+    /// recipe of the run from then on.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["steps", "resume"])]
+    budget: Option<Duration>,
     /// Start N processes on this machine that train together, one a GPU; on a CPU they share the cores. optim.batch is
     /// that of all of them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -124,6 +129,7 @@ impl RunArgs {
         let options = Options {
             start,
             init_from: self.init_from,
+            budget: self.budget,
             device: self.device,
             launch,
             stop: Stop::on_signals()?,
@@ -135,6 +141,16 @@ impl RunArgs {
             recipe,
             options: Box::new(options),
         })
+    }
+}
+
+/// A length of time that a person writes: 30m, 2h, 1h30m, 90s.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no length of time; write it as 30m, 2h, 1h30m or 90s");
+    let length: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    match Duration::try_from(length) {
+        Ok(length) if !length.is_zero() => Ok(length),
+        _ => Err(wrong()),
     }
 }
 

@@ -10,7 +10,8 @@ use slotcon_torch::distributed::Ranks;
 use tch::Device;
 
 use crate::error::Error;
-use crate::machine::loader_threads;
+use crate::precision;
+use crate::process_group::ProcessGroup;
 use crate::recipe::TaskRecipe;
 use crate::task::{Batches, Position, Share, Task};
 use crate::training_step::{TrainingStep, scalar};
@@ -50,11 +51,13 @@ pub fn bench_step<T: Task>(
     warmup: usize,
     steps: usize,
 ) -> Result<StepTimes, Error> {
-    let run = recipe.run();
+    let mut recipe = recipe.clone();
+    let run = recipe.run_mut();
     if run.threads > 0 {
         tch::set_num_threads(run.threads as i32);
     }
-    let mut bench = Bench::new(recipe, device, build, source)?;
+    run.precision = precision::resolve(run.precision, device)?;
+    let mut bench = Bench::among(&recipe, device, &ProcessGroup::alone(), |_| build(), source)?;
     for _ in 0..warmup {
         bench.step()?;
     }
@@ -86,7 +89,8 @@ pub fn bench_step<T: Task>(
     })
 }
 
-struct Bench<T: Task> {
+/// A network and its batches, step by step.
+pub(crate) struct Bench<T: Task> {
     step: TrainingStep<T>,
     batches: Given<T>,
     /// In the middle of a run.
@@ -99,25 +103,21 @@ enum Given<T: Task> {
 }
 
 impl<T: Task> Bench<T> {
-    fn new(
+    /// With the batches and the gradients of this rank of `group`.
+    pub(crate) fn among(
         recipe: &T::Recipe,
         device: Device,
-        build: impl FnOnce() -> Result<T, Error>,
+        group: &ProcessGroup,
+        build: impl FnOnce(&Ranks) -> Result<T, Error>,
         source: Source<T>,
     ) -> Result<Self, Error> {
-        let share = Share {
-            batch: recipe.optim().per_rank_batch(1)?,
-            rank: 0,
-            ranks: 1,
-            loader_threads: loader_threads(device, 1),
-            first_step: 0,
-        };
+        let share = Share::of(recipe.optim(), group.launch(), device, 0)?;
         let batches = match source {
             Source::Fixed(batch) => Given::Fixed(batch),
             Source::Data(data) => Given::Loaded(T::batches(recipe, data, &share, device)?),
         };
         Ok(Self {
-            step: TrainingStep::new(recipe, &Ranks::alone(), None, build)?,
+            step: TrainingStep::new(recipe, group.ranks(), None, || build(group.ranks()))?,
             batches,
             position: Position {
                 step: 1000,
@@ -129,7 +129,7 @@ impl<T: Task> Bench<T> {
     }
 
     /// One whole step, as the training loop does it, and the wait for its end.
-    fn step(&mut self) -> Result<(), Error> {
+    pub(crate) fn step(&mut self) -> Result<(), Error> {
         const LR: f64 = 0.01;
         let output = match &mut self.batches {
             Given::Fixed(batch) => self.step.run(batch, self.position, LR)?,

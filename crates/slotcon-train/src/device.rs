@@ -66,7 +66,7 @@ fn advice_for(device: Device, precision: Precision, has_bf16: bool) -> Option<(L
     match (device, precision, has_bf16) {
         (Device::Cpu, Precision::F32, true) => Some((
             Level::Info,
-            "this processor computes in bf16, too: --precision bf16 is faster and needs less memory",
+            "this processor computes in bf16, too: --precision auto tries whether that is faster",
         )),
         (Device::Cpu, Precision::Bf16, false) => Some((
             Level::Warning,
@@ -81,7 +81,7 @@ fn advice_for(device: Device, precision: Precision, has_bf16: bool) -> Option<(L
 }
 
 /// Whether the processor multiplies bf16 numbers itself.
-fn has_bf16() -> bool {
+pub(crate) fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(target_arch = "aarch64")]

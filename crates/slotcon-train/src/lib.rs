@@ -6,6 +6,7 @@
 //! whoever shows or stores how it goes stands behind [`Observer`].
 
 pub mod bench;
+mod budget;
 mod buffer_guard;
 pub mod checkpoint;
 pub mod device;
@@ -21,6 +22,7 @@ pub mod observers;
 pub mod optim;
 mod outcome;
 mod plan;
+pub mod precision;
 pub mod process_group;
 pub mod recipe;
 mod resume;
@@ -36,7 +38,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use error::{Error, RunError};
 pub use metrics::{Metrics, Numbers};
 pub use observers::{Level, Observer, Observers};
-pub use outcome::Outcome;
+pub use outcome::{Ending, Outcome};
 pub use process_group::Launch;
 pub use recipe::{RecipeError, TaskRecipe};
 pub use run_directory::RunDirectory;

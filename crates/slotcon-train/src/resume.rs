@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::recipe::{LoadingRecipe, RecipeError, TaskRecipe, table};
 
 /// Keys that change neither the pictures nor the arithmetic of a step, beside those of loading and the task's own.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "run.threads",
     // A run may be made longer; what follows from it is told.
     "run.steps",
@@ -18,6 +18,7 @@ const FREE: [&str; 10] = [
     "run.save_every",
     "run.save_every_epochs",
     "run.keep",
+    "run.patience",
     "run.max_bad_steps",
     "run.rank_timeout",
 ];

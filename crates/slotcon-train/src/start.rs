@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tch::Device;
 
+use crate::budget;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::device;
 use crate::disk_space;
@@ -15,7 +17,8 @@ use crate::machine::cores;
 use crate::observers::{EventWriter, Level, LogFile, MetricsFile, Observer, Observers};
 use crate::outcome::Outcome;
 use crate::process_group::{Launch, ProcessGroup, Waiting};
-use crate::recipe::{RunRecipe, TaskRecipe};
+use crate::precision;
+use crate::recipe::{Precision, RunRecipe, TaskRecipe};
 use crate::resume::{same_on_all_ranks, same_run};
 use crate::run_directory::RunDirectory;
 use crate::stop::Stop;
@@ -59,6 +62,8 @@ pub struct Options {
     pub start: Start,
     /// Weights of another run of this task to start from: its network, not its optimizer or schedule.
     pub init_from: Option<PathBuf>,
+    /// How long the run is to take, instead of how many steps the recipe says: measured before it begins. Not for a run that goes on.
+    pub budget: Option<Duration>,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// This process among those that train together.
@@ -78,6 +83,7 @@ impl Options {
             out: out.into(),
             start: Start::New,
             init_from: None,
+            budget: None,
             device: "auto".into(),
             launch: Launch::default(),
             stop: Stop::default(),
@@ -146,16 +152,20 @@ fn as_one_of<T: Task>(
     began: &mut bool,
 ) -> Result<Outcome, Error> {
     let directory = RunDirectory::at(&options.out);
-    let (recipe, progress, checkpoint) = decide(group, own, options, &directory)?;
+    let device = device::parse_for(&options.device, group.launch().local_rank)?;
+    let (mut recipe, progress, checkpoint) = decide(group, own, options, &directory, device)?;
     recipe.check()?;
     recipe.optim().per_rank_batch(group.launch().size)?;
-    let device = device::parse_for(&options.device, group.launch().local_rank)?;
     set_threads(recipe.run(), group.launch());
     let data = T::open(sources, &recipe)?;
     let samples = T::samples(&data).to_string();
     group.require_same("pictures", "the number of pictures", &samples)?;
     group.connect(device, timeout(recipe.run()))?;
 
+    let mut fitted = None;
+    if let (Some(budget), None) = (options.budget, &progress) {
+        fitted = Some(budget::fit::<T>(&mut recipe, &data, device, group, budget)?);
+    }
     let mut training = TrainingLoop::<T>::new(recipe, &data, device, progress, group)?;
     let beginning = Beginning {
         rank: group.launch().rank,
@@ -170,6 +180,7 @@ fn as_one_of<T: Task>(
         return training.run(&directory, &mut observers, &options.stop);
     }
     let mut notes = initialise(&mut training, checkpoint.as_ref(), sources, options, device)?;
+    notes.extend(fitted.map(|text| (Level::Info, text)));
     // Only now is anything written: a recipe or data set that does not work leaves an earlier run alone.
     let _lock = directory.lock()?;
     let bytes = disk_space::checkpoint_bytes(training.step.task.store(), &training.step.optimizer);
@@ -225,10 +236,13 @@ fn decide<R: TaskRecipe>(
     own: Option<R>,
     options: &Options,
     directory: &RunDirectory,
+    device: Device,
 ) -> Result<(R, Option<Progress>, Option<Checkpoint<R>>), Error> {
     let mut begun = None;
     let said = group.broadcast_from_first("beginning", || {
-        let (recipe, checkpoint) = begin(own.clone(), options, directory)?;
+        let (mut recipe, checkpoint) = begin(own.clone(), options, directory)?;
+        let run = recipe.run_mut();
+        run.precision = precision::resolve(run.precision, device)?;
         let decision = Decision {
             recipe: recipe.to_toml()?,
             progress: checkpoint.as_ref().map(|c| c.progress.clone()),
@@ -242,7 +256,10 @@ fn decide<R: TaskRecipe>(
     }
     let said: Decision = serde_json::from_str(&said).map_err(Error::task)?;
     let first = R::from_toml(&said.recipe, "rank 0's recipe")?;
-    let own = own.unwrap_or_else(|| first.clone());
+    let mut own = own.unwrap_or_else(|| first.clone());
+    if own.run().precision == Precision::Auto {
+        own.run_mut().precision = first.run().precision;
+    }
     same_on_all_ranks(&own, &first, group.launch().rank)?;
     Ok((own, said.progress, None))
 }
@@ -257,12 +274,15 @@ fn begin<R: TaskRecipe>(
     let checkpoint = match options.start {
         Start::New if directory.holds_a_run() => return Err(Error::Exists(options.out.clone())),
         Start::Resume if !there => return Err(Error::NothingToResume(options.out.clone())),
-        Start::Resume => Some(newest(directory)?),
+        Start::Resume => Some(newest::<R>(directory)?),
         Start::ResumeOrNew if there => Some(newest(directory)?),
         Start::New | Start::Overwrite | Start::ResumeOrNew => None,
     };
     let recipe = match (recipe, &checkpoint) {
-        (Some(now), Some(checkpoint)) => {
+        (Some(mut now), Some(checkpoint)) => {
+            if now.run().precision == Precision::Auto {
+                now.run_mut().precision = checkpoint.recipe.run().precision;
+            }
             same_run(&now, &checkpoint.recipe)?;
             now
         }
@@ -309,7 +329,7 @@ fn initialise<T: Task>(
     checkpoint: Option<&Checkpoint<T::Recipe>>,
     sources: &T::Sources,
     options: &Options,
-    device: tch::Device,
+    device: Device,
 ) -> Result<Vec<(Level, String)>, Error> {
     let precision = training.recipe.run().precision;
     let mut notes =

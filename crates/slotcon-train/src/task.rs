@@ -11,9 +11,11 @@ use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Error;
+use crate::machine::loader_threads;
 use crate::metrics::{Metrics, Numbers};
 use crate::optim::ParameterGroup;
-use crate::recipe::TaskRecipe;
+use crate::process_group::Launch;
+use crate::recipe::{OptimRecipe, TaskRecipe};
 
 /// One rank's share of the batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,22 @@ pub struct Share {
     pub loader_threads: usize,
     /// The first step whose batch is wanted.
     pub first_step: u64,
+}
+
+impl Share {
+    /// That of the process `launch` from step `first_step` on.
+    ///
+    /// # Errors
+    /// A batch that the ranks cannot divide.
+    pub fn of(optim: &OptimRecipe, launch: &Launch, device: Device, first_step: u64) -> Result<Self, Error> {
+        Ok(Self {
+            batch: optim.per_rank_batch(launch.size)?,
+            rank: launch.rank,
+            ranks: launch.size,
+            loader_threads: loader_threads(device, launch.local_size),
+            first_step,
+        })
+    }
 }
 
 /// Where a run stands.

@@ -10,10 +10,9 @@ use crate::checkpoint::{self, Best, LossScaleState, Progress};
 use crate::device;
 use crate::error::Error;
 use crate::loss_scale::LossScale;
-use crate::machine::loader_threads;
 use crate::metrics::{Metrics, Numbers};
 use crate::observers::{Level, Observer, Observers};
-use crate::outcome::Outcome;
+use crate::outcome::{Ending, Outcome};
 use crate::plan::Plan;
 use crate::process_group::{Intent, ProcessGroup};
 use crate::recipe::TaskRecipe;
@@ -54,14 +53,8 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         group: &'a ProcessGroup,
     ) -> Result<Self, Error> {
         let pictures = T::samples(data);
-        let launch = group.launch();
-        let share = Share {
-            batch: recipe.optim().per_rank_batch(launch.size)?,
-            rank: launch.rank,
-            ranks: launch.size,
-            loader_threads: loader_threads(device, launch.local_size),
-            first_step: resumed.as_ref().map_or(0, |progress| progress.step),
-        };
+        let first_step = resumed.as_ref().map_or(0, |progress| progress.step);
+        let share = Share::of(recipe.optim(), group.launch(), device, first_step)?;
         let batches = T::batches(&recipe, data, &share, device)?;
         let steps_per_epoch = batches.steps_per_epoch();
         let mut plan = Plan::new(&recipe, steps_per_epoch);
@@ -132,6 +125,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         {
             observers.said(Level::Info, &traffic)?;
         }
+        let mut ending = Ending::Stopped;
         let (mut since, mut logged_step) = (Instant::now(), self.progress.step);
         let began_at = self.progress.step;
         let mut last = None;
@@ -194,6 +188,7 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
                 last = Some(metrics);
                 (since, logged_step) = (Instant::now(), done);
             }
+            let validated = validation.is_some();
             let best = validation.is_some_and(|found| self.is_best(&found));
             if (self.save_is_due() || best) && self.sound() {
                 self.save(directory)?;
@@ -201,6 +196,10 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
                 if best && self.group.is_first() {
                     directory.publish_best(done)?;
                 }
+            }
+            if validated && done < end && self.is_out_of_patience() {
+                ending = Ending::Patience;
+                break;
             }
         }
         if saved != Some(self.progress.step) {
@@ -213,19 +212,23 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         let outcome = Outcome {
             step: self.progress.step,
             end,
+            ending: if self.progress.step >= end { Ending::Done } else { ending },
             total_steps: self.progress.total_steps,
             last,
             checkpoint: directory.last(),
         };
-        let ending = if outcome.stopped() {
-            format!("stopped after step {} of {end}; --resume goes on", outcome.step)
-        } else if end < outcome.total_steps {
-            format!(
+        let best = self.progress.best.as_ref().map_or(0, |best| best.step);
+        let ending = match outcome.ending {
+            Ending::Stopped => format!("stopped after step {} of {end}; --resume goes on", outcome.step),
+            Ending::Patience => format!(
+                "done after step {} of {end}: no better validation than after step {best}, as long as run.patience says",
+                outcome.step
+            ),
+            Ending::Done if end < outcome.total_steps => format!(
                 "done: {end} steps, as run.stop_at says, of a schedule of {}",
                 outcome.total_steps
-            )
-        } else {
-            format!("done: {end} steps")
+            ),
+            Ending::Done => format!("done: {end} steps"),
         };
         observers.said(
             Level::Info,
@@ -361,6 +364,15 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
             });
         }
         better
+    }
+
+    /// Whether the best validation lies as many validations back as `run.patience` says.
+    fn is_out_of_patience(&self) -> bool {
+        let run = self.recipe.run();
+        let Some(best) = &self.progress.best else {
+            return false;
+        };
+        run.patience > 0 && (self.progress.step - best.step) / run.validate_every.max(1) >= run.patience
     }
 
     /// Whether a checkpoint is due, by steps or by epochs; the one at the end is not counted.

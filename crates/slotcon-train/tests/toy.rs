@@ -16,10 +16,10 @@ use slotcon_data::BadPicture;
 use slotcon_nn::{Init, Store};
 use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
-use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, OptimizerName, Published, RunRecipe};
+use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, OptimizerName, Precision, Published, RunRecipe, ScheduleName};
 use slotcon_train::task::{Batches, Forward, Part, Position, Share, Validation};
 use slotcon_train::{
-    Checkpoint, Error, Launch, Numbers, Options, Outcome, RecipeError, RunDirectory, Start, Task, TaskRecipe,
+    Checkpoint, Ending, Error, Launch, Numbers, Options, Outcome, RecipeError, RunDirectory, Start, Task, TaskRecipe,
     train,
 };
 use tch::{Device, Kind, Tensor};
@@ -69,6 +69,9 @@ impl TaskRecipe for ToyRecipe {
     }
     fn run(&self) -> &RunRecipe {
         &self.run
+    }
+    fn run_mut(&mut self) -> &mut RunRecipe {
+        &mut self.run
     }
     fn loading(&self) -> &LoadingRecipe {
         &self.data
@@ -171,15 +174,27 @@ impl Task for Toy {
 const STEPS: u64 = 60;
 const OUT: &str = "SLOTCON_TOY_OUT";
 const SLOWLY: &str = "SLOTCON_TOY_SLOWLY";
+const BUDGETED: &str = "SLOTCON_TOY_BUDGETED";
 
 fn run(out: &Path, start: Start, launch: Launch) -> Result<Outcome, Error> {
     run_as(ToyRecipe::default(), out, start, launch)
 }
 
 fn run_as(recipe: ToyRecipe, out: &Path, start: Start, launch: Launch) -> Result<Outcome, Error> {
+    run_for(recipe, out, start, launch, None)
+}
+
+fn run_for(
+    recipe: ToyRecipe,
+    out: &Path,
+    start: Start,
+    launch: Launch,
+    budget: Option<Duration>,
+) -> Result<Outcome, Error> {
     let options = Options {
         start,
         launch,
+        budget,
         device: "cpu".into(),
         ..Options::new(out)
     };
@@ -199,10 +214,13 @@ fn child() {
         let checkpoint = RunDirectory::at(Path::new(&out)).step(15);
         while_watched(&checkpoint);
     }
-    run(
+    let budget = std::env::var_os(BUDGETED).map(|_| Duration::from_millis(500));
+    run_for(
+        ToyRecipe::default(),
         Path::new(&out),
         Start::ResumeOrNew,
         Launch::from_environment().unwrap(),
+        budget,
     )
     .unwrap();
 }
@@ -222,7 +240,7 @@ fn while_watched(checkpoint: &Path) {
     });
 }
 
-fn start(out: &Path, rank: usize, ranks: usize, port: u16, slowly: bool) -> Child {
+fn command(out: &Path, rank: usize, ranks: usize, port: u16) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "child"])
@@ -238,6 +256,11 @@ fn start(out: &Path, rank: usize, ranks: usize, port: u16, slowly: bool) -> Chil
             .env("MASTER_ADDR", "127.0.0.1")
             .env("MASTER_PORT", port.to_string());
     }
+    command
+}
+
+fn start(out: &Path, rank: usize, ranks: usize, port: u16, slowly: bool) -> Child {
+    let mut command = command(out, rank, ranks, port);
     if slowly {
         command.env(SLOWLY, "1");
     }
@@ -321,6 +344,89 @@ fn it_may_end_before_its_schedules_and_go_on_along_them() {
         line
     };
     assert_eq!(last(&early), last(&whole));
+}
+
+#[test]
+fn without_a_better_validation_it_ends_when_patience_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut recipe = ToyRecipe::default();
+    // Too small a rate to change a weight: no validation is better than the first.
+    (recipe.optim.base_lr, recipe.optim.schedule) = (1e-30, ScheduleName::Constant);
+    (recipe.run.validate_every, recipe.run.patience) = (5, 2);
+    let outcome = run_as(recipe, &out, Start::New, Launch::default()).unwrap();
+    assert_eq!((outcome.step, outcome.ending), (15, Ending::Patience));
+    assert!(!outcome.stopped());
+    let best = Checkpoint::<ToyRecipe>::open(&RunDirectory::at(&out).best()).unwrap();
+    assert_eq!(best.progress.step, 5);
+    // One that learns is not ended.
+    let mut recipe = ToyRecipe::default();
+    (recipe.run.validate_every, recipe.run.patience) = (20, 1);
+    let outcome = run_as(recipe, &out, Start::Overwrite, Launch::default()).unwrap();
+    assert_eq!((outcome.step, outcome.ending), (STEPS, Ending::Done));
+}
+
+/// The length that the recipe in `out` says.
+fn length(out: &Path) -> u64 {
+    let text = std::fs::read_to_string(RunDirectory::at(out).recipe()).unwrap();
+    ToyRecipe::from_toml(&text, "recipe.toml").unwrap().run.steps
+}
+
+#[test]
+fn a_budget_of_time_becomes_a_number_of_steps_in_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let budget = Some(Duration::from_millis(300));
+    let outcome = run_for(ToyRecipe::default(), &out, Start::New, Launch::default(), budget).unwrap();
+    assert_eq!((outcome.step, outcome.ending), (outcome.total_steps, Ending::Done));
+    // A step of the toy takes less than the 5 ms of which 60 would fill the budget.
+    assert!(outcome.total_steps > STEPS, "{}", outcome.total_steps);
+    assert_eq!(length(&out), outcome.total_steps);
+    // A run that goes on has its length already.
+    let recipe = Checkpoint::<ToyRecipe>::open(&outcome.checkpoint).unwrap().recipe;
+    let again = run_for(recipe, &out, Start::Resume, Launch::default(), budget).unwrap();
+    assert_eq!((again.step, again.total_steps), (outcome.step, outcome.total_steps));
+}
+
+#[test]
+fn ranks_take_the_same_number_of_steps_from_a_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let port = free_port();
+    let children = Vec::from_iter((0..2).map(|rank| {
+        let mut command = command(&out, rank, 2, port);
+        command.env(BUDGETED, "1").spawn().unwrap()
+    }));
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let last = Checkpoint::<ToyRecipe>::open(&RunDirectory::at(&out).last()).unwrap();
+    assert_eq!(last.progress.step, length(&out));
+}
+
+#[test]
+fn the_number_format_that_auto_became_is_the_one_a_run_goes_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let auto = |steps| {
+        let mut recipe = ToyRecipe::default();
+        (recipe.run.precision, recipe.run.steps) = (Precision::Auto, steps);
+        recipe
+    };
+    run_as(auto(10), &out, Start::New, Launch::default()).unwrap();
+    let written = || {
+        let text = std::fs::read_to_string(RunDirectory::at(&out).recipe()).unwrap();
+        ToyRecipe::from_toml(&text, "recipe.toml").unwrap().run.precision
+    };
+    let became = written();
+    assert_ne!(became, Precision::Auto);
+    // As if it had begun on another machine.
+    let other = [Precision::F32, Precision::Bf16].into_iter().find(|p| *p != became);
+    let mut recipe = auto(10);
+    recipe.run.precision = other.unwrap();
+    run_as(recipe, &out, Start::Overwrite, Launch::default()).unwrap();
+    run_as(auto(20), &out, Start::Resume, Launch::default()).unwrap();
+    assert_eq!(Some(written()), other);
 }
 
 #[test]

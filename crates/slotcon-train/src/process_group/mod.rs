@@ -64,8 +64,8 @@ impl ProcessGroup {
         };
         Ok(Self {
             launch: launch.clone(),
-            ranks: Ranks::alone(),
             together,
+            ..Self::alone()
         })
     }
 
@@ -77,6 +77,15 @@ impl ProcessGroup {
     /// Whether this process writes the run directory.
     pub fn is_first(&self) -> bool {
         self.launch.rank == 0
+    }
+
+    /// This process, with nobody beside it.
+    pub fn alone() -> Self {
+        Self {
+            launch: Launch::default(),
+            ranks: Ranks::alone(),
+            together: None,
+        }
     }
 
     /// What the ranks compute together; [`Ranks::alone`] before [`ProcessGroup::connect`].

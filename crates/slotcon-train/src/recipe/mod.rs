@@ -54,6 +54,9 @@ pub trait TaskRecipe: Clone + Debug + Default + PartialEq + Serialize + Deserial
     /// `[run]`
     fn run(&self) -> &RunRecipe;
 
+    /// `[run]`, to fix in it what follows from device and data.
+    fn run_mut(&mut self) -> &mut RunRecipe;
+
     /// How pictures are loaded.
     fn loading(&self) -> &LoadingRecipe;
 

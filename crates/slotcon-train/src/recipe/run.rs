@@ -10,6 +10,8 @@ use super::{OptimRecipe, RecipeError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
+    /// bf16 where it is faster than f32 on the run's device, which is tried at its start; the recipe of the run says which it became.
+    Auto,
     /// 32-bit throughout.
     F32,
     /// bfloat16: no loss scaling needed; GPUs since 2020 and recent CPUs.
@@ -19,10 +21,11 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Number format of convolutions and matrix products; `None`: f32.
+    /// Number format of convolutions and matrix products; `None`: f32, as of an `auto` that nobody has resolved
+    /// ([`crate::precision::resolve`]).
     pub fn half(self) -> Option<Kind> {
         match self {
-            Self::F32 => None,
+            Self::Auto | Self::F32 => None,
             Self::Bf16 => Some(Kind::BFloat16),
             Self::F16 => Some(Kind::Half),
         }
@@ -42,7 +45,7 @@ pub struct RunRecipe {
     pub stop_at: u64,
     /// Of initialisation, order and augmentation.
     pub seed: u64,
-    /// `f32`, `bf16` or `f16`.
+    /// `auto`, `f32`, `bf16` or `f16`.
     pub precision: Precision,
     /// Threads of the network on a CPU. 0: as many as the machine has cores. Results are the same bit for bit only for
     /// the same number.
@@ -57,6 +60,8 @@ pub struct RunRecipe {
     pub keep: usize,
     /// Steps between two validations, for tasks that validate; 0: at the end only.
     pub validate_every: u64,
+    /// Validations in a row without a better one after which the run ends; 0: it goes on to its end.
+    pub patience: u64,
     /// Steps in a row with a loss or gradient that is not finite, after which the run stops.
     pub max_bad_steps: u64,
     /// Seconds that ranks wait for each other: at the start, for a sign of life, and in an operation over all of them. A
@@ -78,6 +83,7 @@ impl Default for RunRecipe {
             save_every_epochs: 0,
             keep: 2,
             validate_every: 0,
+            patience: 0,
             max_bad_steps: 20,
             rank_timeout: 300.0,
         }
@@ -118,6 +124,12 @@ impl RunRecipe {
             "run.max_bad_steps",
             self.max_bad_steps,
             "must be at least 1",
+        )?;
+        require(
+            self.patience == 0 || self.validate_every > 0,
+            "run.patience",
+            self.patience,
+            "counts validations: set run.validate_every as well",
         )?;
         // Beyond this a duration overflows somewhere below.
         require(

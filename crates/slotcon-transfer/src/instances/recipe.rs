@@ -318,6 +318,10 @@ impl TaskRecipe for InstancesRecipe {
         &self.run
     }
 
+    fn run_mut(&mut self) -> &mut RunRecipe {
+        &mut self.run
+    }
+
     fn loading(&self) -> &LoadingRecipe {
         &self.data.loading
     }

@@ -347,6 +347,10 @@ impl TaskRecipe for SemanticRecipe {
         &self.run
     }
 
+    fn run_mut(&mut self) -> &mut RunRecipe {
+        &mut self.run
+    }
+
     fn loading(&self) -> &LoadingRecipe {
         &self.data.loading
     }

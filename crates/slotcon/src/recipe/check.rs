@@ -48,6 +48,10 @@ impl TaskRecipe for Recipe {
         &self.run
     }
 
+    fn run_mut(&mut self) -> &mut RunRecipe {
+        &mut self.run
+    }
+
     fn loading(&self) -> &LoadingRecipe {
         &self.data.loading
     }
