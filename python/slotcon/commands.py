@@ -24,8 +24,9 @@ def pretrain(
     data: Paths,
     recipe: PathLike = "small",
     overrides: Mapping[str, Any] | None = None,
-    precision: Literal["f32", "bf16", "f16"] | None = None,
+    precision: Literal["auto", "f32", "bf16", "f16"] | None = None,
     steps: int | None = None,
+    budget: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     seed: int | None = None,
@@ -39,8 +40,9 @@ def pretrain(
         data: a folder of pictures, searched with its subfolders, or several.
         recipe: a published recipe by name, or a TOML file with any part of one. A run that is resumed keeps its own.
         overrides: keys of the recipe, as `{"optim.batch": 64}`.
-        precision: number format of convolutions and matrix products; None: the recipe's.
+        precision: number format of convolutions and matrix products, `auto`: whichever of f32 and bf16 is faster; None: the recipe's.
         steps: length of the whole run instead of the recipe's.
+        budget: how long the run is to take, as `"30m"` or `"2h"`, instead of `steps`: the steps follow from a measured rate.
         resume: go on with the run in `out`, exactly as if it had not been interrupted.
         overwrite: replace the run that is in `out`.
         seed: short for `overrides={"run.seed": …}`.
@@ -60,6 +62,7 @@ def pretrain(
         "set": [f"{key}={_toml(value)}" for key, value in settings.items()],
         "precision": precision,
         "steps": steps,
+        "budget": budget,
         "resume": resume,
         "overwrite": overwrite,
         "device": device,

@@ -195,3 +195,22 @@ fn a_new_run_can_start_from_weights() {
         "a run that cannot start leaves nothing behind"
     );
 }
+
+#[test]
+fn a_run_may_be_given_a_length_of_time() {
+    let place = Place::new(12);
+    succeed(&mut place.pretrain("run", &["--budget", "4s"]));
+    let recipe = std::fs::read_to_string(place.path("run").join("recipe.toml")).unwrap();
+    let recipe: toml::Table = recipe.parse().unwrap();
+    let steps = recipe["run"]["steps"].as_integer().unwrap();
+    let last = place.metrics("run").pop().unwrap();
+    assert_eq!(last["step"].as_i64(), Some(steps), "{last}");
+    let log = std::fs::read_to_string(place.path("run").join("log.txt")).unwrap();
+    assert!(log.contains(&format!("{steps} steps in the time given")), "{log}");
+
+    let said = fail(&mut place.pretrain("other", &["--budget", "soon"]));
+    assert!(said.contains("'soon' is no length of time; write it as 30m"), "{said}");
+    let said = fail(&mut place.pretrain("other", &["--budget", "1m", "--steps", "3"]));
+    assert!(said.contains("cannot be used with"), "{said}");
+    assert!(!place.path("other").exists());
+}

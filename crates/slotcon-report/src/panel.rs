@@ -2,7 +2,7 @@
 //! warnings, environment, recipe. What a task adds goes through [`Panel`], and the frame knows nothing else of it.
 
 use crate::curve::CurveSpec;
-use crate::page::{escape, percent};
+use crate::page::{escape, score};
 use crate::run::health_check::HealthCheck;
 use crate::run::record::Record;
 
@@ -58,10 +58,10 @@ impl Section {
     }
 }
 
-/// The last values of shares (0 to 1) by key of the metrics and name; one that was never logged is left out.
+/// The last values of figures of quality (0 to 1) by key of the metrics and name; one that was never logged is left out.
 pub(crate) fn shares(record: &Record, keys: &[(&'static str, &'static str)]) -> Vec<Figure> {
     let figure = |&(key, name): &(&'static str, &'static str)| {
-        let value = percent(record.curve(key).last()?);
+        let value = score(record.curve(key).last()?);
         Some(Figure { name, value })
     };
     keys.iter().filter_map(figure).collect()
@@ -75,7 +75,7 @@ pub(crate) fn or_why_not(samples: &Result<String, String>) -> String {
     }
 }
 
-/// Shares of each class as a table with a column for each of `titles`; a dash where a class has none.
+/// Figures of quality (0 to 1) of each class as a table with a column for each of `titles`; a dash where a class has none.
 pub(crate) fn table_by_class<'a>(
     titles: &[&str],
     rows: impl Iterator<Item = (&'a String, &'a [Option<f64>])>,
@@ -83,7 +83,7 @@ pub(crate) fn table_by_class<'a>(
     let rows: String = rows
         .map(|(name, shares)| {
             let cell = |share: &Option<f64>| {
-                let text = share.map_or_else(|| "–".into(), percent);
+                let text = share.map_or_else(|| "–".into(), score);
                 format!("<td class=\"figures\">{text}</td>")
             };
             let cells: String = shares.iter().map(cell).collect();

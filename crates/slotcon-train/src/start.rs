@@ -153,6 +153,7 @@ fn as_one_of<T: Task>(
 ) -> Result<Outcome, Error> {
     let directory = RunDirectory::at(&options.out);
     let device = device::parse_for(&options.device, group.launch().local_rank)?;
+    let tried = own.as_ref().is_some_and(|recipe| recipe.run().precision == Precision::Auto);
     let (mut recipe, progress, checkpoint) = decide(group, own, options, &directory, device)?;
     recipe.check()?;
     recipe.optim().per_rank_batch(group.launch().size)?;
@@ -179,7 +180,14 @@ fn as_one_of<T: Task>(
         (options.observers)(&beginning, &mut observers);
         return training.run(&directory, &mut observers, &options.stop);
     }
-    let mut notes = initialise(&mut training, checkpoint.as_ref(), sources, options, device)?;
+    let mut notes = initialise(&mut training, checkpoint.as_ref(), sources, options)?;
+    let precision = training.recipe.run().precision;
+    if tried && checkpoint.is_none() {
+        let text = format!("precision auto: {precision} is the faster format here");
+        notes.push((Level::Info, text));
+    } else {
+        notes.extend(device::advice(device, precision).map(|(level, text)| (level, text.to_owned())));
+    }
     notes.extend(fitted.map(|text| (Level::Info, text)));
     // Only now is anything written: a recipe or data set that does not work leaves an earlier run alone.
     let _lock = directory.lock()?;
@@ -329,12 +337,8 @@ fn initialise<T: Task>(
     checkpoint: Option<&Checkpoint<T::Recipe>>,
     sources: &T::Sources,
     options: &Options,
-    device: Device,
 ) -> Result<Vec<(Level, String)>, Error> {
-    let precision = training.recipe.run().precision;
-    let mut notes =
-        Vec::from_iter(device::advice(device, precision).map(|(level, text)| (level, text.to_owned())));
-    notes.extend(training.note.take().map(|note| (Level::Warning, note)));
+    let mut notes = Vec::from_iter(training.note.take().map(|note| (Level::Warning, note)));
     let step = &mut training.step;
     match (checkpoint, &options.init_from) {
         (Some(checkpoint), _) => {

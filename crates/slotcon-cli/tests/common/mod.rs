@@ -50,6 +50,8 @@ impl Place {
             "model.prototypes=8",
             "optim.batch=4",
             "optim.warmup_epochs=0.5",
+            // What auto becomes depends on the machine.
+            "run.precision=f32",
             "run.threads=1",
             "run.log_every=1",
             "run.save_every=3",

@@ -73,6 +73,15 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A figure of quality (mIoU, AP) as papers give it: `41.0 %`.
+pub fn score(share: f64) -> String {
+    if share.is_finite() {
+        format!("{:.1} %", 100.0 * share)
+    } else {
+        "?".into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,18 @@ pub enum Precision {
     F16,
 }
 
+impl std::fmt::Display for Precision {
+    /// As a recipe says it.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        })
+    }
+}
+
 impl Precision {
     /// Number format of convolutions and matrix products; `None`: f32, as of an `auto` that nobody has resolved
     /// ([`crate::precision::resolve`]).

@@ -121,7 +121,7 @@ impl Folder<'_> {
         let _ = write!(
             card,
             "# {arch}, pretrained without labels by SlotCon\n\n\
-             The {} of a run of [slotcon](https://github.com/slotcon/slotcon), an implementation of *Self-Supervised Visual \
+             The {} of a run of [slotcon]({}), an implementation of *Self-Supervised Visual \
              Representation Learning with Semantic Grouping* (NeurIPS 2022, [arXiv 2205.15288](https://arxiv.org/abs/2205.15288)).\n\n\
              | | |\n|---|---|\n\
              | backbone | {arch}, output stride {}, {} features |\n\
@@ -129,6 +129,7 @@ impl Folder<'_> {
              | pictures | {}, crops of {} px |\n\
              | trained | {} of {} steps, {} pictures a step |\n",
             self.branch.name(),
+            env!("CARGO_PKG_REPOSITORY"),
             self.stride.pixels(),
             arch.channels(),
             recipe.model.prototypes,
