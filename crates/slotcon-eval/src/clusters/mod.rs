@@ -4,7 +4,7 @@
 pub mod baselines;
 pub mod features;
 pub mod kmeans;
-mod sampling;
+pub(crate) mod sampling;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -141,6 +141,26 @@ impl TestSet {
         notes
     }
 
+    /// The names of the classes.
+    pub fn names(&self) -> &[String] {
+        &self.classes.classes
+    }
+
+    /// The pictures, each cut to the central square.
+    pub fn pictures(&self) -> impl Iterator<Item = &Picture> {
+        self.pictures.iter().map(|(picture, _)| picture)
+    }
+
+    /// What is measured on, in words.
+    pub fn description(&self) -> String {
+        format!(
+            "{} pictures, short side {} px, centre crop, {} classes",
+            self.pictures.len(),
+            self.side,
+            self.classes()
+        )
+    }
+
     /// C, the number of classes.
     pub fn classes(&self) -> usize {
         self.classes.classes.len()
@@ -200,7 +220,7 @@ impl TestSet {
         seeds: std::ops::Range<u64>,
         matching: Matching,
     ) -> Result<Vec<Measured>, Error> {
-        let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
+        let pictures: Vec<&Picture> = self.pictures().collect();
         let fits = FeatureClusters::fit(segmenter, &pictures, self.classes(), seeds)?;
         let mut confusions: Vec<Confusion> = fits
             .iter()
@@ -231,7 +251,7 @@ impl TestSet {
     /// # Errors
     /// No pictures.
     pub fn colour_clusters(&self, features: PixelFeatures, seed: u64) -> Result<ColourClusters, Error> {
-        let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
+        let pictures: Vec<&Picture> = self.pictures().collect();
         let kmeans = KMeansConfig {
             clusters: self.classes.classes.len(),
             seed,
@@ -327,6 +347,9 @@ impl Spread {
 }
 
 /// A list of pairs as a JSON object in the same order.
-fn as_map<S: serde::Serializer>(pairs: &[(String, Option<f64>)], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_map<S: serde::Serializer>(
+    pairs: &[(String, Option<f64>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, iou)| (name, iou)))
 }
