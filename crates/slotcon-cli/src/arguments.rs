@@ -87,7 +87,7 @@ impl BackboneArgs {
                 Ok(Segmenter::open(&weights_of(checkpoint)?, branch, device)?)
             }
             (None, Some(backbone)) => Ok(Segmenter::from_backbone(
-                backbone,
+                &weights_of(backbone)?,
                 self.backbone_prefix.as_deref(),
                 self.output_stride,
                 device,

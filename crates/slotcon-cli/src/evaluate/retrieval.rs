@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut probe = |features: &dyn PlaceFeatures| -> anyhow::Result<(Retrieved, usize)> {
         let options = args.labelled.options();
         let retrieval = config.remember(features, &remembered, &classes, &options, &mut bar)?;
-        Ok((retrieval.measure(&set)?, retrieval.labelled()))
+        Ok((retrieval.measure(&set, &mut bar)?, retrieval.labelled()))
     };
     let trained = NetworkPlaces {
         segmenter: &segmenter,

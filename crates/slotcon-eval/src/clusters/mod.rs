@@ -17,6 +17,7 @@ use crate::clusters::baselines::{ColourClusters, ColourConfig, PixelFeatures};
 use crate::clusters::features::FeatureClusters;
 use crate::clusters::kmeans::KMeansConfig;
 use crate::error::Error;
+use crate::pictures::{ProgressSink, Silent};
 use crate::segment::Segmenter;
 
 /// Something that gives every pixel a cluster.
@@ -171,9 +172,23 @@ impl TestSet {
     /// # Errors
     /// Whatever keeps a picture from being segmented.
     pub fn confusion(&self, clusterer: &dyn Clusterer) -> Result<Confusion, Error> {
+        self.confusion_with(clusterer, &mut Silent)
+    }
+
+    /// The same, with `progress` told of every picture.
+    ///
+    /// # Errors
+    /// Whatever keeps a picture from being segmented.
+    pub fn confusion_with(
+        &self,
+        clusterer: &dyn Clusterer,
+        progress: &mut dyn ProgressSink,
+    ) -> Result<Confusion, Error> {
         let mut confusion = self.nothing_counted(clusterer.clusters());
+        progress.begin("measuring", self.pictures.len());
         for (picture, labels) in &self.pictures {
             confusion.add(labels.ids(), &clusterer.assign(picture)?)?;
+            progress.done();
         }
         Ok(confusion)
     }

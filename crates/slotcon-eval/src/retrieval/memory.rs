@@ -147,3 +147,61 @@ impl LabelledMemory {
         Ok(winners(&probabilities, i64::from(height), i64::from(width))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use slotcon_data::rng::Purpose;
+
+    use super::*;
+
+    fn random() -> Stream {
+        Stream::new(0, 0, 0, Purpose::Positions, 0)
+    }
+
+    /// A row of places with these features of two dimensions.
+    fn row(places: &[[f32; 2]]) -> Tensor {
+        Tensor::from_slice(&places.concat()).reshape([1, places.len() as i64, 2])
+    }
+
+    #[test]
+    fn retrieval_by_hand() {
+        // Four pixels on two places: all of class 0; half of class 1, the rest ignored. The third place has no labels.
+        let labels = LabelMap::new(6, 1, vec![0, 0, 1, 255, 255, 255]);
+        let features = row(&[[1.0, 0.0], [0.0, 5.0], [1.0, 0.1]]);
+        let mut places = Places::new(2, 255);
+        places.add(&features, &labels, 9, &mut random()).unwrap();
+        assert_eq!(places.labelled(), 2);
+        // Of this one nothing is wanted.
+        places.add(&features, &labels, 0, &mut random()).unwrap();
+        assert_eq!(places.labelled(), 4);
+        let memory = places.remember(Likeness::Cosine, 2, Vote::Softmax(1.0)).unwrap();
+        assert_eq!(memory.places(), 2);
+
+        // Cosines 0.8 and 0.6 with the two: weights e^0.8 and e^0.6 over their sum.
+        let found = memory.probabilities(&row(&[[4.0, 3.0]])).unwrap();
+        let found: Vec<f32> = Vec::try_from(found.flatten(0, -1)).unwrap();
+        let first = 0.8f32.exp() / (0.8f32.exp() + 0.6f32.exp());
+        assert!(
+            (found[0] - first).abs() < 1e-6 && (found[1] - (1.0 - first)).abs() < 1e-6,
+            "{found:?}"
+        );
+        // One place near each: the border lies in the middle.
+        let asked = row(&[[1.0, 0.0], [0.0, 1.0]]);
+        assert_eq!(memory.label(&asked, (8, 1)).unwrap(), [0, 0, 0, 0, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn too_few_labelled_places_are_told() {
+        let mut places = Places::new(2, 255);
+        let labels = LabelMap::new(2, 1, vec![255, 1]);
+        let features = row(&[[1.0, 0.0], [0.0, 1.0]]);
+        places.add(&features, &labels, 9, &mut random()).unwrap();
+        let error = places.remember(Likeness::Cosine, 2, Vote::Equal).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("1 labelled places has no 2 neighbours"),
+            "{error}"
+        );
+    }
+}

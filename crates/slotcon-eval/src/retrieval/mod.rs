@@ -115,8 +115,8 @@ impl Retrieval<'_> {
     ///
     /// # Errors
     /// A set in which every pixel is ignored; whatever keeps a picture from being looked at.
-    pub fn measure(&self, set: &TestSet) -> Result<Retrieved, Error> {
-        let score = SemanticScore::of(&set.confusion(self)?)?;
+    pub fn measure(&self, set: &TestSet, progress: &mut dyn ProgressSink) -> Result<Retrieved, Error> {
+        let score = SemanticScore::of(&set.confusion_with(self, progress)?)?;
         let names = set.names().iter().cloned();
         Ok(Retrieved {
             miou: score.miou,
