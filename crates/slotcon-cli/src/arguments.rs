@@ -39,13 +39,8 @@ impl NetworkArgs {
     /// # Errors
     /// A device that is not there, a checkpoint that cannot be used.
     pub fn open(&self) -> anyhow::Result<Segmenter> {
-        let branch = if self.student {
-            Branch::Student
-        } else {
-            Branch::Teacher
-        };
         let device = device::parse(&self.device.asked)?;
-        Ok(Segmenter::open(&self.file()?, branch, device)?)
+        Ok(Segmenter::open(&self.file()?, branch(self.student), device)?)
     }
 
     /// The checkpoint's file.
@@ -55,6 +50,71 @@ impl NetworkArgs {
     pub fn file(&self) -> anyhow::Result<PathBuf> {
         weights_of(&self.checkpoint)
     }
+}
+
+/// A checkpoint's network, or a backbone of any origin.
+#[derive(Debug, clap::Args)]
+pub struct BackboneArgs {
+    /// Checkpoint of a run, or its run directory (its best checkpoint, else its last).
+    #[arg(long, value_name = "FILE|RUN", required_unless_present = "backbone")]
+    checkpoint: Option<PathBuf>,
+    /// Use the network trained by gradient instead of its moving average.
+    #[arg(long, conflicts_with = "backbone")]
+    student: bool,
+    /// In place of a checkpoint, a backbone alone: whatever pretrain --init-backbone reads.
+    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
+    backbone: Option<PathBuf>,
+    /// Which backbone of a file that holds several: what its names begin with, or the end of that.
+    #[arg(long, value_name = "PREFIX", requires = "backbone")]
+    backbone_prefix: Option<String>,
+    /// Pixels per position of its output: 32, 16 or 8; 0: the architecture's own.
+    #[arg(long, value_name = "PIXELS", default_value_t = 0, requires = "backbone")]
+    output_stride: i64,
+    #[command(flatten)]
+    device: DeviceArg,
+}
+
+impl BackboneArgs {
+    /// Opens the network.
+    ///
+    /// # Errors
+    /// A device that is not there, a file that cannot be used.
+    pub fn open(&self) -> anyhow::Result<Segmenter> {
+        let device = device::parse(&self.device.asked)?;
+        match (&self.checkpoint, &self.backbone) {
+            (Some(checkpoint), _) => {
+                let branch = branch(self.student);
+                Ok(Segmenter::open(&weights_of(checkpoint)?, branch, device)?)
+            }
+            (None, Some(backbone)) => Ok(Segmenter::from_backbone(
+                &weights_of(backbone)?,
+                self.backbone_prefix.as_deref(),
+                self.output_stride,
+                device,
+            )?),
+            (None, None) => anyhow::bail!("give --checkpoint FILE|RUN or --backbone FILE"),
+        }
+    }
+
+    /// Whether the network has more than a backbone.
+    pub fn has_heads(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
+    /// What the network is, for a protocol.
+    pub fn words(&self, segmenter: &Segmenter) -> String {
+        let of = if self.has_heads() {
+            segmenter.branch().name()
+        } else {
+            "given backbone"
+        };
+        format!("{of} ({})", segmenter.recipe().model.arch)
+    }
+}
+
+/// The branch that is looked through.
+fn branch(student: bool) -> Branch {
+    if student { Branch::Student } else { Branch::Teacher }
 }
 
 /// A file with weights: itself, or the best or last checkpoint of a run directory.
@@ -103,11 +163,16 @@ impl FolderArgs {
     /// # Errors
     /// A folder that is missing or holds no picture.
     pub fn open(&self, square: bool) -> anyhow::Result<Pictures> {
+        let shape = match square {
+            true => InputConfig::squares(self.side),
+            false => InputConfig {
+                side: self.side,
+                ..InputConfig::default()
+            },
+        };
         let input = InputConfig {
-            side: self.side,
-            square,
             exif_orientation: self.orientation.exif_orientation,
-            ..InputConfig::default()
+            ..shape
         };
         let limit = self.limit.map(|n| n as usize);
         let pictures = Pictures::open(&self.data, Layout::Folder, input, limit)?;

@@ -33,6 +33,7 @@ mod run_arguments;
 mod segment;
 mod slots;
 mod status;
+mod sweep;
 
 use clap::{Parser, Subcommand};
 use slotcon_train::process_group::heartbeat::{rank_tag, report_failure};
@@ -62,6 +63,7 @@ enum Command {
     Import(import::Args),
     Inspect(inspect::Args),
     Bench(bench::Args),
+    Sweep(sweep::Args),
 }
 
 fn main() {
@@ -81,6 +83,7 @@ fn main() {
         Command::Import(args) => import::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
     };
     let status = outcome.unwrap_or_else(|error| {
         eprintln!("{}error: {}", rank_tag(), told_once(&error));

@@ -13,6 +13,9 @@ pub enum Error {
     /// The checkpoint's recipe cannot be used.
     #[error(transparent)]
     Recipe(#[from] slotcon_train::RecipeError),
+    /// A backbone cannot be used.
+    #[error(transparent)]
+    Backbone(#[from] slotcon::interop::InteropError),
     /// A folder of pictures, a picture or a label map cannot be used.
     #[error(transparent)]
     Data(#[from] slotcon_data::Error),

@@ -1,13 +1,16 @@
 //! What a network learned: segments, how well they match labels that it has never seen, and features for other programs.
 //!
 //! [`mod@pictures`] brings a folder to the network, [`segment`] gives every pixel a group, [`clusters`] measures groups against
-//! labels beside what needs no training, [`mod@survey`] finds the pictures that show a prototype best, [`embed`] writes what the
+//! labels beside what needs no training, [`retrieval`] and [`mod@knn`] measure features by nearest neighbours, [`mod@survey`] finds the pictures that show a prototype best, [`embed`] writes what the
 //! network makes of a folder to a file.
 
 pub mod clusters;
 pub mod embed;
 mod error;
+pub mod knn;
+pub mod neighbours;
 pub mod pictures;
+pub mod retrieval;
 pub mod segment;
 pub mod survey;
 

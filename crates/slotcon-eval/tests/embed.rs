@@ -29,10 +29,12 @@ fn folder(place: &Path) -> PathBuf {
 }
 
 fn pictures(folder: &Path, square: bool) -> Pictures {
-    let input = InputConfig {
-        side: 64,
-        square,
-        ..InputConfig::default()
+    let input = match square {
+        true => InputConfig::squares(64),
+        false => InputConfig {
+            side: 64,
+            ..InputConfig::default()
+        },
     };
     Pictures::open(&[folder.to_path_buf()], Layout::Folder, input, None).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Numbers from labels: how often predictions meet classes (`confusion`), which class a cluster stands for
-//! (`matching`) and what that amounts to (`cluster_score`), mean IoU and accuracy of predicted classes (`semantic`), and
-//! masks in COCO's terms (`rle`).
+//! (`matching`) and what that amounts to (`cluster_score`), mean IoU and accuracy of predicted classes (`semantic`),
+//! masks in COCO's terms (`rle`), and what nearest neighbours say of a class (`neighbours`).
 //!
 //! Label maps are plain slices of `u16` ids, one a pixel. Nothing here knows of networks, files or libtorch.
 
@@ -9,6 +9,7 @@ pub mod coco;
 mod confusion;
 mod error;
 mod matching;
+pub mod neighbours;
 pub mod rle;
 mod semantic;
 

@@ -1,5 +1,6 @@
 //! A curve as inline SVG: the mean of neighbouring steps as a line, their range behind it, what is normal in the background.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::page::escape;
@@ -11,21 +12,32 @@ pub struct CurveSpec {
     /// The key; a dot leads into a section, as in `groups.balance`.
     pub key: &'static str,
     /// The title above the curve.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// The range that is normal after the first hundreds of steps; it is shaded.
     pub normal: Option<(f64, f64)>,
     /// A value to compare with, and what it is; drawn as a dashed line.
     pub reference: Option<(f64, &'static str)>,
+    /// Values that have room in the drawing in any case, so that several curves are drawn alike.
+    pub range: Option<(f64, f64)>,
 }
 
 impl CurveSpec {
     /// A curve of `key` with nothing to compare it with.
-    pub fn new(key: &'static str, title: &'static str) -> Self {
+    pub fn new(key: &'static str, title: impl Into<Cow<'static, str>>) -> Self {
         Self {
             key,
-            title,
+            title: title.into(),
             normal: None,
             reference: None,
+            range: None,
+        }
+    }
+
+    /// Leaves room for these values in any case.
+    pub fn with_range(self, range: (f64, f64)) -> Self {
+        Self {
+            range: Some(range),
+            ..self
         }
     }
 
@@ -94,7 +106,7 @@ impl Curve {
             (None, Some((value, what))) => format!(" · {} = {}", escape(what), number(value)),
             (None, None) => String::new(),
         };
-        let title = escape(self.spec.title);
+        let title = escape(&self.spec.title);
         format!(
             "<figure class=\"card\"><figcaption><b>{title}</b> <span class=\"figures\">{last}</span><br>\
              <span class=\"quiet small\"><code>{}</code>{normal}</span></figcaption>\
@@ -116,7 +128,9 @@ impl Curve {
 
     fn frame(&self, low: f64, high: f64) -> Frame {
         let reference = self.spec.reference.map(|(value, _)| (value, value));
-        let seen = [self.spec.normal, reference].into_iter().flatten();
+        let seen = [self.spec.normal, reference, self.spec.range]
+            .into_iter()
+            .flatten();
         let (mut low, mut high) = seen.fold((low, high), |(a, b), (c, d)| (a.min(c), b.max(d)));
         let room = (high - low) * 0.04;
         if room > 0.0 {

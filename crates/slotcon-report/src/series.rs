@@ -77,6 +77,28 @@ impl Series {
         }
     }
 
+    /// Several runs as one: of each stretch of steps the mean and the range over all of them. Runs that are not as long as the
+    /// longest, and so thinned out otherwise, are left out.
+    pub fn together(runs: &[Self]) -> Self {
+        let longest = runs.iter().max_by_key(|run| (run.more, run.buckets.len()));
+        let Some(mut whole) = longest.cloned() else {
+            return Self::default();
+        };
+        let stretches = |run: &Self| Vec::from_iter(run.buckets.iter().map(|b| (b.first, b.last)));
+        let alike = |run: &&Self| stretches(run) == stretches(&whole);
+        let alike: Vec<&Self> = runs.iter().filter(alike).collect();
+        for (i, bucket) in whole.buckets.iter_mut().enumerate() {
+            let mut others = alike.iter().map(|run| run.buckets[i]);
+            if let Some(first) = others.next() {
+                *bucket = first;
+                others.for_each(|other| bucket.merge(&other));
+            }
+        }
+        let last: Vec<f64> = alike.iter().filter_map(|run| run.last).collect();
+        whole.last = (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64);
+        whole
+    }
+
     fn halve(&mut self) {
         let pairs = self.buckets.chunks(2).map(|pair| {
             let mut whole = pair[0];
@@ -164,6 +186,22 @@ mod tests {
             let widest = buckets.iter().map(|b| b.count as usize).max().unwrap();
             prop_assert!(widest <= 2 * values.len().div_ceil(MOST / 2), "{}", widest);
         }
+    }
+
+    #[test]
+    fn several_runs_are_one_curve_with_their_range() {
+        let run = |values: &[f64]| {
+            let mut series = Series::default();
+            for (i, &value) in values.iter().enumerate() {
+                series.push(i as f64, value);
+            }
+            series
+        };
+        let whole = Series::together(&[run(&[1.0, 2.0]), run(&[3.0, 6.0]), run(&[9.0])]);
+        let seen = Vec::from_iter(whole.buckets().iter().map(|b| (b.first, b.mean(), b.min, b.max)));
+        assert_eq!(seen, [(0.0, 2.0, 1.0, 3.0), (1.0, 4.0, 2.0, 6.0)]);
+        assert_eq!(whole.last(), Some(4.0));
+        assert_eq!(Series::together(&[]), Series::default());
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! `slotcon evaluate clusters`: what the groups are worth, measured against labels.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 use serde_json::json;
-use slotcon_data::labelled::{Classes, LabelLayout, NameList, pairs};
-use slotcon_data::picture::DecodeOptions;
 use slotcon_eval::clusters::baselines::PixelFeatures;
-use slotcon_eval::{Measured, Segmenter, Spread, SubsetScore, TestSet};
+use slotcon_eval::{Measured, Segmenter, Spread, TestSet};
 use slotcon_metrics::Matching;
 
-use crate::arguments::{JsonArg, NetworkArgs, OrientationArg, say_orientation};
+use super::labelled::LabelledArgs;
+use super::table::Table;
+use crate::arguments::{JsonArg, NetworkArgs, say_orientation};
 use crate::status::Status;
 
 /// Unsupervised semantic segmentation: the groups of every pixel against true label maps, by mean intersection over union
@@ -19,32 +17,8 @@ use crate::status::Status;
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
-    /// Folder of pictures.
-    #[arg(long, value_name = "DIR")]
-    images: PathBuf,
-    /// Folder of label maps.
-    #[arg(long, value_name = "DIR")]
-    labels: PathBuf,
-    /// index: index PNGs with the pictures' names, classes from --classes. cocostuff: COCO-Stuff pixel maps as the 27
-    /// super-categories. cityscapes (leftImg8bit, gtFine; 27 classes), voc (JPEGImages, SegmentationClass; 21), ade20k (150):
-    /// as they are published.
-    #[arg(long, default_value_t, value_name = "NAME")]
-    layout: LabelLayout,
-    /// {"classes": ["sky", …], "ignore_index": 255}; if wanted also "things": so many classes, the first ones, are things,
-    /// and "ids": class of every id in the files. Needed for the layout index.
-    #[arg(long, value_name = "FILE")]
-    classes: Option<PathBuf>,
-    /// Measure only the pictures that this file names, one a line without ending. cocostuff takes
-    /// curated/val2017/Coco164kFull_Stuff_Coarse_7.txt beside the folder of pictures by itself.
-    #[arg(long, value_name = "FILE")]
-    list: Option<PathBuf>,
-    /// Short side to which pictures and labels are resized before the centre is cut out.
-    #[arg(long, default_value_t = 320, value_name = "PIXELS")]
-    side: u32,
-    /// Short side at which the network sees the pictures, if not --side: its own crops may have shown everything smaller.
-    /// Labels, and the measure, stay at --side.
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
-    network_side: Option<u32>,
+    #[command(flatten)]
+    labelled: LabelledArgs,
     /// Match every cluster to the class it has most of, instead of one cluster to one class. Flatters large numbers of
     /// clusters: compare only with numbers of the same kind. With more prototypes than classes it is measured beside the
     /// other in any case.
@@ -59,8 +33,6 @@ pub struct Args {
     #[arg(long)]
     baselines: bool,
     #[command(flatten)]
-    orientation: OrientationArg,
-    #[command(flatten)]
     output: JsonArg,
 }
 
@@ -69,31 +41,8 @@ pub struct Args {
 /// # Errors
 /// A file that cannot be used.
 pub fn run(args: &Args) -> anyhow::Result<Status> {
-    let mut segmenter = args.network.open()?;
-    if let Some(side) = args.network_side {
-        segmenter = segmenter.with_input_size(side);
-    }
-    let classes = match (&args.classes, args.layout.classes()) {
-        (Some(file), _) => Classes::open(file)?,
-        (None, Some(published)) => published,
-        (None, None) => anyhow::bail!(
-            "--layout {} needs --classes FILE: {{\"classes\": [\"sky\", …], \"ignore_index\": 255}}",
-            args.layout
-        ),
-    };
-    let list = match &args.list {
-        Some(file) => Some(NameList::open(file)?),
-        None if args.layout == LabelLayout::CocoStuff => NameList::curated(&args.images)?,
-        None => None,
-    };
-    let pairs = pairs(&args.images, &args.labels, args.layout, list.as_ref())?;
-    pairs.left_out.iter().for_each(|line| eprintln!("{line}"));
-    let options = DecodeOptions {
-        exif_orientation: args.orientation.exif_orientation,
-        ..DecodeOptions::default()
-    };
-    let set = TestSet::load(&pairs.all, classes, args.side, &options)?;
-    set.notes().iter().for_each(|note| eprintln!("{note}"));
+    let segmenter = args.labelled.seen_by(args.network.open()?);
+    let (set, of_set) = args.labelled.open(args.labelled.classes()?)?;
     say_orientation();
     let matching = if args.many_to_one {
         Matching::Majority
@@ -111,16 +60,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
     }
     let seeds = set.measure_features(&segmenter, 0..args.kmeans, matching)?;
-    let mut protocol = set.protocol(matching);
-    if args.layout != LabelLayout::Index {
-        protocol += &format!(" ({})", args.layout);
-    }
-    if let Some(side) = args.network_side {
-        protocol += &format!(", seen by the network at {side} px");
-    }
-    if let Some(list) = &list {
-        protocol += &format!(", the pictures in {}", list.path().display());
-    }
+    let protocol = set.protocol(matching) + &of_set;
 
     let mut text = table(&rows, &protocol);
     let mut json = as_json(&rows, &protocol)?;
@@ -189,41 +129,35 @@ pub fn baselines(
 
 /// One column a method, one row a class.
 pub fn table(rows: &[(&str, Measured)], protocol: &str) -> String {
-    let mut text = format!("protocol: {protocol}\n\n{:<22}", "");
-    for (name, _) in rows {
-        text += &format!("{name:>16}");
-    }
-    let mut line = |name: &str, value: &dyn Fn(&Measured) -> String| {
-        text += &format!("\n{name:<22}");
-        for (_, measured) in rows {
-            text += &format!("{:>16}", value(measured));
-        }
-    };
-    let percent = |x: f64| format!("{:.1}", 100.0 * x);
-    line("mIoU, %", &|m| percent(m.miou));
-    line("pixel accuracy, %", &|m| percent(m.pixel_accuracy));
-    line("clusters in use", &|m| {
-        format!("{} of {}", m.clusters_used, m.clusters)
-    });
+    let mut table = Table::new(protocol, rows.iter().map(|(name, _)| *name));
+    let measured = || rows.iter().map(|(_, measured)| measured);
+    table.percent("mIoU, %", measured().map(|m| Some(m.miou)));
+    table.percent("pixel accuracy, %", measured().map(|m| Some(m.pixel_accuracy)));
+    table.line(
+        "clusters in use",
+        measured().map(|m| format!("{} of {}", m.clusters_used, m.clusters)),
+    );
     if rows.iter().any(|(_, m)| m.things.is_some()) {
         for (name, stuff) in [("things", false), ("stuff", true)] {
-            let shown = |m: &Measured, value: fn(SubsetScore) -> f64| {
-                let part = if stuff { m.stuff } else { m.things };
-                part.map_or("-".into(), |part| percent(value(part)))
-            };
-            line(&format!("{name}: mIoU, %"), &|m| shown(m, |part| part.miou));
-            line(&format!("{name}: accuracy, %"), &|m| {
-                shown(m, |part| part.pixel_accuracy)
-            });
+            let part = |m: &Measured| if stuff { m.stuff } else { m.things };
+            table.percent(
+                &format!("{name}: mIoU, %"),
+                measured().map(|m| part(m).map(|part| part.miou)),
+            );
+            table.percent(
+                &format!("{name}: accuracy, %"),
+                measured().map(|m| part(m).map(|part| part.pixel_accuracy)),
+            );
         }
     }
     let classes = rows.first().map_or(0, |(_, m)| m.iou.len());
     for i in 0..classes {
-        line(&format!("  {}", rows[0].1.iou[i].0), &|m| {
-            m.iou[i].1.map_or("-".into(), percent)
-        });
+        table.percent(
+            &format!("  {}", rows[0].1.iou[i].0),
+            measured().map(|m| m.iou[i].1),
+        );
     }
-    text + "\n"
+    table.finish()
 }
 
 /// The first row's figures, those of the baselines under `baselines`.

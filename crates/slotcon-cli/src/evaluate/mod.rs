@@ -3,7 +3,11 @@
 mod clusters;
 mod coco;
 mod instances;
+mod knn;
+mod labelled;
+mod retrieval;
 mod semantic;
+mod table;
 
 use clap::Subcommand;
 
@@ -24,6 +28,8 @@ enum What {
     Semantic(semantic::Args),
     Instances(instances::Args),
     Coco(coco::Args),
+    Retrieval(retrieval::Args),
+    Knn(knn::Args),
 }
 
 /// Runs the subcommand.
@@ -36,5 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         What::Semantic(args) => semantic::run(args),
         What::Instances(args) => instances::run(args),
         What::Coco(args) => coco::run(args),
+        What::Retrieval(args) => retrieval::run(args),
+        What::Knn(args) => knn::run(args),
     }
 }

@@ -10,6 +10,23 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// A network that takes a tenth of a second a step.
+pub const SETTINGS: [&str; 12] = [
+    "data.image_size=64",
+    "data.threads=2",
+    "model.arch=resnet18",
+    "model.dim_hidden=32",
+    "model.dim_out=16",
+    "model.prototypes=8",
+    "optim.batch=4",
+    "optim.warmup_epochs=0.5",
+    // What auto becomes depends on the machine.
+    "run.precision=f32",
+    "run.threads=1",
+    "run.log_every=1",
+    "run.save_every=3",
+];
+
 /// A folder with scenes and room for runs; removed at the end.
 pub struct Place {
     folder: TempDir,
@@ -31,7 +48,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// `slotcon pretrain` of a network that takes a tenth of a second a step, into `run`.
+    /// `slotcon pretrain` of a small network ([`SETTINGS`]) into `run`.
     pub fn pretrain(&self, run: &str, more: &[&str]) -> Command {
         let mut command = slotcon();
         command
@@ -41,21 +58,7 @@ impl Place {
             .arg("--out")
             .arg(self.path(run));
         command.args(["--device", "cpu"]);
-        for setting in [
-            "data.image_size=64",
-            "data.threads=2",
-            "model.arch=resnet18",
-            "model.dim_hidden=32",
-            "model.dim_out=16",
-            "model.prototypes=8",
-            "optim.batch=4",
-            "optim.warmup_epochs=0.5",
-            // What auto becomes depends on the machine.
-            "run.precision=f32",
-            "run.threads=1",
-            "run.log_every=1",
-            "run.save_every=3",
-        ] {
+        for setting in SETTINGS {
             command.args(["--set", setting]);
         }
         command.args(more);

@@ -208,18 +208,46 @@ pub fn resize_short_side(picture: &Picture, side: u32) -> Picture {
 
 /// Brings the shorter side to `side` (antialiased bilinear, as Pillow) and cuts the centred `side` x `side` square.
 pub fn resize_short_side_center_crop(picture: &Picture, side: u32) -> Picture {
-    let (width, height) = short_side_size(picture.width(), picture.height(), side);
-    let resized = if (width, height) == (picture.width(), picture.height()) {
-        picture.clone()
-    } else {
-        resize(picture, width, height, Filter::Bilinear)
+    let square = CenterSquare {
+        side,
+        filter: Filter::Bilinear,
     };
-    resized.cut(&CropBox {
-        top: centre(height, side),
-        left: centre(width, side),
-        height: side,
-        width: side,
-    })
+    square.of(picture, side)
+}
+
+/// The centred square of a picture that was resized before (torchvision's `Resize`, then `CenterCrop`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CenterSquare {
+    /// Its side in pixels; no more than the short side that is resized to.
+    pub side: u32,
+    /// How the picture is resized.
+    pub filter: Filter,
+}
+
+impl CenterSquare {
+    /// Brings the shorter side of `picture` to `short_side`, the longer one in proportion, and cuts the square.
+    ///
+    /// # Panics
+    /// When the square is larger than `short_side`.
+    pub fn of(&self, picture: &Picture, short_side: u32) -> Picture {
+        let (side, short) = (self.side, short_side);
+        assert!(
+            side <= short,
+            "a square of {side} px from a short side of {short}"
+        );
+        let (width, height) = short_side_size(picture.width(), picture.height(), short);
+        let resized = if (width, height) == (picture.width(), picture.height()) {
+            picture.clone()
+        } else {
+            resize(picture, width, height, self.filter)
+        };
+        resized.cut(&CropBox {
+            top: centre(height, side),
+            left: centre(width, side),
+            height: side,
+            width: side,
+        })
+    }
 }
 
 /// The same region of the same resizing for a label map, by nearest neighbour.

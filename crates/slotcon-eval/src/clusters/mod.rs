@@ -4,7 +4,7 @@
 pub mod baselines;
 pub mod features;
 pub mod kmeans;
-mod sampling;
+pub(crate) mod sampling;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -17,6 +17,7 @@ use crate::clusters::baselines::{ColourClusters, ColourConfig, PixelFeatures};
 use crate::clusters::features::FeatureClusters;
 use crate::clusters::kmeans::KMeansConfig;
 use crate::error::Error;
+use crate::pictures::{ProgressSink, Silent};
 use crate::segment::Segmenter;
 
 /// Something that gives every pixel a cluster.
@@ -141,6 +142,26 @@ impl TestSet {
         notes
     }
 
+    /// The names of the classes.
+    pub fn names(&self) -> &[String] {
+        &self.classes.classes
+    }
+
+    /// The pictures, each cut to the central square.
+    pub fn pictures(&self) -> impl Iterator<Item = &Picture> {
+        self.pictures.iter().map(|(picture, _)| picture)
+    }
+
+    /// What is measured on, in words.
+    pub fn description(&self) -> String {
+        format!(
+            "{} pictures, short side {} px, centre crop, {} classes",
+            self.pictures.len(),
+            self.side,
+            self.classes()
+        )
+    }
+
     /// C, the number of classes.
     pub fn classes(&self) -> usize {
         self.classes.classes.len()
@@ -151,9 +172,23 @@ impl TestSet {
     /// # Errors
     /// Whatever keeps a picture from being segmented.
     pub fn confusion(&self, clusterer: &dyn Clusterer) -> Result<Confusion, Error> {
+        self.confusion_with(clusterer, &mut Silent)
+    }
+
+    /// The same, with `progress` told of every picture.
+    ///
+    /// # Errors
+    /// Whatever keeps a picture from being segmented.
+    pub fn confusion_with(
+        &self,
+        clusterer: &dyn Clusterer,
+        progress: &mut dyn ProgressSink,
+    ) -> Result<Confusion, Error> {
         let mut confusion = self.nothing_counted(clusterer.clusters());
+        progress.begin("measuring", self.pictures.len());
         for (picture, labels) in &self.pictures {
             confusion.add(labels.ids(), &clusterer.assign(picture)?)?;
+            progress.done();
         }
         Ok(confusion)
     }
@@ -200,7 +235,7 @@ impl TestSet {
         seeds: std::ops::Range<u64>,
         matching: Matching,
     ) -> Result<Vec<Measured>, Error> {
-        let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
+        let pictures: Vec<&Picture> = self.pictures().collect();
         let fits = FeatureClusters::fit(segmenter, &pictures, self.classes(), seeds)?;
         let mut confusions: Vec<Confusion> = fits
             .iter()
@@ -231,7 +266,7 @@ impl TestSet {
     /// # Errors
     /// No pictures.
     pub fn colour_clusters(&self, features: PixelFeatures, seed: u64) -> Result<ColourClusters, Error> {
-        let pictures: Vec<&Picture> = self.pictures.iter().map(|(picture, _)| picture).collect();
+        let pictures: Vec<&Picture> = self.pictures().collect();
         let kmeans = KMeansConfig {
             clusters: self.classes.classes.len(),
             seed,
@@ -327,6 +362,9 @@ impl Spread {
 }
 
 /// A list of pairs as a JSON object in the same order.
-fn as_map<S: serde::Serializer>(pairs: &[(String, Option<f64>)], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_map<S: serde::Serializer>(
+    pairs: &[(String, Option<f64>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, iou)| (name, iou)))
 }

@@ -4,7 +4,7 @@ use slotcon_data::rng::Stream;
 
 /// Stratified sample of at most `most` of the indices below `n`, ascending: all of them, or one drawn from each of `most`
 /// equal stretches.
-pub(super) fn stratified(n: usize, most: usize, random: &mut Stream) -> impl Iterator<Item = usize> {
+pub(crate) fn stratified(n: usize, most: usize, random: &mut Stream) -> impl Iterator<Item = usize> {
     let stretch = n as f64 / most as f64;
     (0..n.min(most)).map(move |i| match n <= most {
         true => i,

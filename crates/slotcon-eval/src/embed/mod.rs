@@ -10,12 +10,11 @@ pub mod tensors;
 use std::path::Path;
 
 use serde::Serialize;
-use slotcon::method::Mode;
 use slotcon_data::source::readable;
 use slotcon_weights::Dtype;
 use slotcon_weights::atomic_file::WriteError;
 use slotcon_weights::dtype::tensor_bytes;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::Error;
 use crate::pictures::{InputPicture, Pictures, ProgressSink};
@@ -156,9 +155,9 @@ pub fn write(
     config: &Config,
     progress: &mut dyn ProgressSink,
 ) -> Result<Written, Error> {
-    if !pictures.input().square {
+    if pictures.input().square.is_none() {
         return Err(Error::Argument(
-            "rows of one shape need pictures of one shape: cut them to squares (InputConfig::square)".into(),
+            "rows of one shape need pictures of one shape: cut them to squares (InputConfig::squares)".into(),
         ));
     }
     let mut columns = vec![Column {
@@ -244,12 +243,7 @@ pub fn write(
 fn look(segmenter: &Segmenter, batch: &[slotcon_data::Picture], what: What) -> Result<Vec<Tensor>, Error> {
     let _guard = tch::no_grad_guard();
     Ok(match what {
-        What::Global => {
-            let map = segmenter
-                .network()
-                .backbone(&segmenter.pixels(batch), Mode::default())?;
-            vec![map.mean_dim([2i64, 3].as_slice(), false, Kind::Float)]
-        }
+        What::Global => vec![segmenter.pooled(batch)?],
         What::Dense => {
             let groups = segmenter.groups(batch)?;
             let (h, w) = groups.grid;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use slotcon_data::loader::Reader;
 use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
-use slotcon_data::resize::{resize_short_side, resize_short_side_center_crop};
+use slotcon_data::resize::{CenterSquare, Filter, resize_short_side};
 use slotcon_data::source::{LeftOut, labels};
 use slotcon_data::{Dataset, Layout, Picture, PictureError};
 
@@ -22,19 +22,33 @@ use crate::error::Error;
 pub struct InputConfig {
     /// Length of the short side in pixels.
     pub side: u32,
-    /// Cut out the central square.
-    pub square: bool,
+    /// Cut out the central square; the whole picture if none.
+    pub square: Option<CenterSquare>,
     /// Turn the picture as its EXIF orientation says.
     pub exif_orientation: bool,
     /// How long to wait for a file; for ever if zero.
     pub timeout: Duration,
 }
 
+impl InputConfig {
+    /// The central square of `side` pixels, antialiased bilinear, as labelled pictures are measured.
+    pub fn squares(side: u32) -> Self {
+        Self {
+            side,
+            square: Some(CenterSquare {
+                side,
+                filter: Filter::Bilinear,
+            }),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for InputConfig {
     fn default() -> Self {
         Self {
             side: 320,
-            square: false,
+            square: None,
             exif_orientation: false,
             timeout: Duration::from_secs(60),
         }
@@ -137,10 +151,9 @@ impl Pictures {
         };
         let whole = decode_rgb_bytes(&bytes, &options)?;
         let original = (whole.width(), whole.height());
-        let picture = if self.input.square {
-            resize_short_side_center_crop(&whole, self.input.side)
-        } else {
-            resize_short_side(&whole, self.input.side)
+        let picture = match self.input.square {
+            Some(square) => square.of(&whole, self.input.side),
+            None => resize_short_side(&whole, self.input.side),
         };
         Ok(InputPicture {
             index,
@@ -231,12 +244,7 @@ mod tests {
         slotcon_data::scenes::write_folder(&folder.path().join("scenes"), 1, 3, 1, 64).unwrap();
         let root = folder.path().join("scenes/images/train");
         std::fs::write(root.join("000001.png"), "no picture").unwrap();
-        let input = InputConfig {
-            side: 16,
-            square: true,
-            ..InputConfig::default()
-        };
-        let pictures = Pictures::open(&[root], Layout::Folder, input, None).unwrap();
+        let pictures = Pictures::open(&[root], Layout::Folder, InputConfig::squares(16), None).unwrap();
         let (mut told, mut seen) = (Told::default(), Vec::new());
         let bad = pictures
             .each::<Error>(pictures.chosen(), &mut told, |s| {

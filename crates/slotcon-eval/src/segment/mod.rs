@@ -10,9 +10,10 @@ use std::path::Path;
 
 pub use grouped::GroupedPicture;
 use slotcon::Checkpoint;
+use slotcon::interop::{init_backbone, inspect};
 use slotcon::method::grouping::normalize;
 use slotcon::method::{Branch, Groups, Mode, Network, SlotCon};
-use slotcon::recipe::Recipe;
+use slotcon::recipe::{Recipe, TaskRecipe};
 use slotcon_data::Picture;
 use slotcon_data::resize::resize_short_side;
 use slotcon_train::normalise::normalise;
@@ -57,6 +58,38 @@ impl Segmenter {
             recipe: recipe.clone(),
             input_size: None,
         })
+    }
+
+    /// A backbone from elsewhere, whatever `pretrain --init-backbone` reads, in a network that is otherwise untrained: only
+    /// [`Segmenter::backbone_features`] and [`Network::backbone`] say something. `prefix` chooses one of several in the file;
+    /// `output_stride` is in pixels per position, 0 for the architecture's own.
+    ///
+    /// # Errors
+    /// A file without a backbone that is known here, or with several of which none is meant; another output stride than 8, 16
+    /// or 32.
+    pub fn from_backbone(
+        path: &Path,
+        prefix: Option<&str>,
+        output_stride: i64,
+        device: Device,
+    ) -> Result<Self, Error> {
+        let arch = inspect(path)?.arch.ok_or_else(|| {
+            Error::Argument(format!(
+                "{}: is no backbone that is known here; slotcon inspect says what the file holds",
+                path.display()
+            ))
+        })?;
+        let recipe = Recipe::default().with(&[
+            format!("model.arch={arch}"),
+            format!("model.output_stride={output_stride}"),
+            // The heads are not looked at.
+            "model.dim_hidden=8".into(),
+            "model.dim_out=8".into(),
+            "model.prototypes=2".into(),
+        ])?;
+        let segmenter = Self::from_recipe(&recipe, Branch::Teacher, device)?;
+        init_backbone(path, prefix, &segmenter.model)?;
+        Ok(segmenter)
     }
 
     /// The same network before any training: the baseline that knows nothing.
@@ -159,6 +192,31 @@ impl Segmenter {
         let groups = self.groups(std::slice::from_ref(seen.as_ref()))?;
         let (h, w) = groups.grid;
         Ok(normalize(&groups.features).reshape([h, w, -1]))
+    }
+
+    /// The backbone's last feature map, `[h, w, C]`.
+    ///
+    /// # Errors
+    /// A failure of libtorch, such as too little memory.
+    pub fn backbone_features(&self, picture: &Picture) -> Result<Tensor, Error> {
+        let _guard = tch::no_grad_guard();
+        let seen = self.seen(picture);
+        let pixels = self.pixels(std::slice::from_ref(seen.as_ref()));
+        let map = self.network().backbone(&pixels, Mode::default())?;
+        Ok(map.squeeze_dim(0).permute([1, 2, 0]))
+    }
+
+    /// The backbone's last feature map of pictures of one size, averaged over all positions, `[B, C]`.
+    ///
+    /// # Errors
+    /// A failure of libtorch, such as too little memory.
+    ///
+    /// # Panics
+    /// When the pictures are not all of one size.
+    pub fn pooled(&self, pictures: &[Picture]) -> Result<Tensor, Error> {
+        let _guard = tch::no_grad_guard();
+        let map = self.network().backbone(&self.pixels(pictures), Mode::default())?;
+        Ok(map.mean_dim([2i64, 3].as_slice(), false, Kind::Float))
     }
 
     /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.

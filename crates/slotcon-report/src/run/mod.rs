@@ -21,7 +21,8 @@ use crate::panel::{Figure, Panel, Section};
 use health_check::{HealthCheck, State};
 use record::{Lines, Log, Record};
 
-const STYLE: &str = include_str!("report.css");
+/// What curves and figures look like, beside what all pages have.
+pub(crate) const STYLE: &str = include_str!("report.css");
 
 /// What a run directory says of its run, whatever was trained.
 #[derive(Debug)]

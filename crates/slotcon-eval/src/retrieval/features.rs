@@ -1,0 +1,118 @@
+//! What is compared of a place: what a network makes of it, or what anybody sees of it.
+
+use slotcon_data::Picture;
+use slotcon_metrics::neighbours::Vote;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::Error;
+use crate::neighbours::Likeness;
+use crate::segment::Segmenter;
+
+/// Features of the places of pictures, and how they are compared.
+pub trait PlaceFeatures {
+    /// Of one picture, `[h, w, D]`.
+    ///
+    /// # Errors
+    /// Whatever keeps the picture from being looked at.
+    fn places(&self, picture: &Picture) -> Result<Tensor, Error>;
+
+    /// What makes two places alike.
+    fn likeness(&self) -> Likeness;
+
+    /// How much each neighbour counts; `temperature` is that of the protocol.
+    fn vote(&self, temperature: f64) -> Vote;
+}
+
+/// Which features of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkFeatures {
+    /// The backbone's last feature map.
+    Backbone,
+    /// The projector's output: what prototypes are compared with.
+    Dense,
+}
+
+impl NetworkFeatures {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Backbone => "backbone",
+            Self::Dense => "dense",
+        }
+    }
+}
+
+/// Places as a network sees them.
+#[derive(Debug, Clone, Copy)]
+pub struct NetworkPlaces<'a> {
+    /// The network.
+    pub segmenter: &'a Segmenter,
+    /// Which of its features.
+    pub features: NetworkFeatures,
+}
+
+impl PlaceFeatures for NetworkPlaces<'_> {
+    fn places(&self, picture: &Picture) -> Result<Tensor, Error> {
+        match self.features {
+            NetworkFeatures::Backbone => self.segmenter.backbone_features(picture),
+            NetworkFeatures::Dense => self.segmenter.features(picture),
+        }
+    }
+
+    fn likeness(&self) -> Likeness {
+        Likeness::Cosine
+    }
+
+    fn vote(&self, temperature: f64) -> Vote {
+        Vote::Softmax(temperature)
+    }
+}
+
+/// What can be seen of a place without learning: mean red, green and blue, x and y.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColourAndPlace {
+    /// Rows and columns of places.
+    pub grid: (i64, i64),
+}
+
+impl PlaceFeatures for ColourAndPlace {
+    fn places(&self, picture: &Picture) -> Result<Tensor, Error> {
+        let _guard = tch::no_grad_guard();
+        let ((h, w), options) = (self.grid, (Kind::Float, Device::Cpu));
+        let size = [i64::from(picture.height()), i64::from(picture.width()), 3];
+        let pixels = Tensor::from_slice(picture.rgb())
+            .reshape(size)
+            .to_kind(Kind::Float);
+        let colours = pixels
+            .permute([2, 0, 1])
+            .f_adaptive_avg_pool2d([h, w])?
+            .permute([1, 2, 0]);
+        let centres = |n: i64| (Tensor::arange(n, options) + 0.5) / n as f64;
+        let x = centres(w).reshape([1, w, 1]).expand([h, w, 1], false);
+        let y = centres(h).reshape([h, 1, 1]).expand([h, w, 1], false);
+        Ok(Tensor::f_cat(&[colours, x, y], -1)?)
+    }
+
+    fn likeness(&self) -> Likeness {
+        Likeness::Standardised
+    }
+
+    fn vote(&self, _temperature: f64) -> Vote {
+        Vote::Equal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_and_place_by_hand() {
+        // Two places side by side, of two pixels each.
+        let picture = Picture::new(4, 1, vec![10, 0, 0, 30, 0, 0, 0, 0, 7, 0, 0, 9]);
+        let places = ColourAndPlace { grid: (1, 2) }.places(&picture).unwrap();
+        assert_eq!(places.size(), [1, 2, 5]);
+        let values: Vec<f32> = Vec::try_from(places.flatten(0, -1)).unwrap();
+        assert_eq!(values, [20.0, 0.0, 0.0, 0.25, 0.5, 0.0, 0.0, 8.0, 0.75, 0.5]);
+    }
+}
