@@ -2,16 +2,18 @@
 //!
 //! [`mod@pictures`] brings a folder to the network, [`segment`] gives every pixel a group, [`clusters`] measures groups against
 //! labels beside what needs no training, [`mod@survey`] finds the pictures that show a prototype best, [`embed`] writes what the
-//! network makes of a folder to a file.
+//! network makes of a folder to a file, [`names`] are those that a person gave to the groups.
 
 pub mod clusters;
 pub mod embed;
 mod error;
+pub mod names;
 pub mod pictures;
 pub mod segment;
 pub mod survey;
 
 pub use clusters::{Clusterer, Measured, Spread, SubsetScore, TestSet};
 pub use error::Error;
+pub use names::{NamedGroups, Names};
 pub use pictures::{InputConfig, Pictures, ProgressSink};
 pub use segment::Segmenter;

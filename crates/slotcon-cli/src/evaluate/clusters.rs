@@ -10,6 +10,7 @@ use slotcon_eval::clusters::baselines::PixelFeatures;
 use slotcon_eval::{Measured, Segmenter, Spread, SubsetScore, TestSet};
 use slotcon_metrics::Matching;
 
+use super::named::Naming;
 use crate::arguments::{JsonArg, NetworkArgs, OrientationArg, say_orientation};
 use crate::status::Status;
 
@@ -50,6 +51,10 @@ pub struct Args {
     /// other in any case.
     #[arg(long)]
     many_to_one: bool,
+    /// Measure the names that a person gave to the groups (the gallery's names.json) instead of matching clusters to classes: a named
+    /// group counts as the class of the same name, whatever the case; places without a name are wrong.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["many_to_one", "kmeans", "baselines"])]
+    names: Option<PathBuf>,
     /// Also k-means of the dense features to as many clusters as there are classes, from so many seeds: mean and standard
     /// deviation.
     #[arg(long, default_value_t = 0, value_name = "SEEDS")]
@@ -73,6 +78,10 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if let Some(side) = args.network_side {
         segmenter = segmenter.with_input_size(side);
     }
+    let names = match &args.names {
+        Some(file) => Some(Naming::open(file, &segmenter)?),
+        None => None,
+    };
     let classes = match (&args.classes, args.layout.classes()) {
         (Some(file), _) => Classes::open(file)?,
         (None, Some(published)) => published,
@@ -101,8 +110,15 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         Matching::Hungarian
     };
 
+    let assignment = match &names {
+        Some(names) => Some(names.classes(set.class_names())?),
+        None => None,
+    };
     let confusion = set.confusion(&segmenter)?;
-    let mut rows = vec![("trained", set.score(&confusion, matching)?)];
+    let mut rows = match assignment {
+        Some(given) => vec![("named", set.score_as(&confusion, given)?)],
+        None => vec![("trained", set.score(&confusion, matching)?)],
+    };
     let many_to_one = segmenter.prototypes() > set.classes() && !args.many_to_one;
     if many_to_one {
         rows.push(("many_to_one", set.score(&confusion, Matching::Majority)?));
@@ -111,7 +127,10 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
     }
     let seeds = set.measure_features(&segmenter, 0..args.kmeans, matching)?;
-    let mut protocol = set.protocol(matching);
+    let mut protocol = match &names {
+        Some(names) => set.protocol_with(&names.protocol()),
+        None => set.protocol(matching),
+    };
     if args.layout != LabelLayout::Index {
         protocol += &format!(" ({})", args.layout);
     }

@@ -3,6 +3,7 @@
 mod clusters;
 mod coco;
 mod instances;
+mod named;
 mod semantic;
 
 use clap::Subcommand;

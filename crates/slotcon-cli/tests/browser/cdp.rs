@@ -182,11 +182,39 @@ impl Browser {
 
     /// Presses a key.
     pub fn key(&mut self, key: &str, code: u32, text: &str) {
+        self.key_with(0, key, code, text);
+    }
+
+    /// Presses a key together with others: 2 is Ctrl, 8 is Shift, 10 both.
+    pub fn key_with(&mut self, modifiers: u32, key: &str, code: u32, text: &str) {
         let down = json!({"type": if text.is_empty() { "rawKeyDown" } else { "keyDown" }, "key": key, "code": key,
-            "windowsVirtualKeyCode": code, "text": text});
+            "windowsVirtualKeyCode": code, "text": text, "modifiers": modifiers});
         self.call("Input.dispatchKeyEvent", down);
-        let up = json!({"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        let up = json!({"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code,
+            "modifiers": modifiers});
         self.call("Input.dispatchKeyEvent", up);
+    }
+
+    /// Types into what has the focus.
+    pub fn write(&mut self, text: &str) {
+        self.call("Input.insertText", json!({"text": text}));
+    }
+
+    /// Chooses a file in the input that `selector` finds.
+    pub fn choose_file(&mut self, selector: &str, file: &Path) {
+        let root = self.call("DOM.getDocument", json!({}))["root"]["nodeId"].take();
+        let found = self.call("DOM.querySelector", json!({"nodeId": root, "selector": selector}));
+        let params = json!({"nodeId": found["nodeId"], "files": [file]});
+        self.call("DOM.setFileInputFiles", params);
+    }
+
+    /// Lets the page save files into `folder`.
+    pub fn save_into(&mut self, folder: &Path) {
+        // It is the browser that saves, not the page.
+        let session = self.session.take();
+        let params = json!({"behavior": "allow", "downloadPath": folder});
+        self.call("Browser.setDownloadBehavior", params);
+        self.session = session;
     }
 
     /// What the window shows, as PNG.
