@@ -11,6 +11,9 @@ use crate::{DESKTOP, PHONE, Pages, open, picture, sound, text};
 
 const CTRL: u32 = 2;
 const SHIFT: u32 = 8;
+/// Whether the page wants to be asked about before it is left.
+const LEAVING: &str = "(() => { const leaving = new Event('beforeunload', { cancelable: true }); \
+                       window.dispatchEvent(leaving); return leaving.defaultPrevented; })()";
 
 /// Opens the gallery; gives the numbers of its prototypes in the order of their cards.
 fn gallery(browser: &mut Browser, pages: &Pages, size: (u32, u32)) -> Vec<u64> {
@@ -140,7 +143,8 @@ pub fn by_mouse(browser: &mut Browser, pages: &Pages) {
     assert_eq!(name(browser, c), "background");
     picture(browser, "gallery-names.png", DESKTOP);
 
-    // What is saved is what `slotcon` takes.
+    // What is saved is what `slotcon` takes; until then the browser asks before it leaves the page.
+    assert_eq!(browser.eval(LEAVING), true);
     let folder = tempfile::tempdir().unwrap();
     let (file, saved) = save(browser, folder.path());
     assert_eq!(
@@ -152,6 +156,7 @@ pub fn by_mouse(browser: &mut Browser, pages: &Pages) {
         json!({a.to_string(): "Road", b.to_string(): "Road"})
     );
     assert!(!text(browser).contains("Not saved."));
+    assert_eq!(browser.eval(LEAVING), false);
     let mut segment = slotcon();
     segment.args(["segment", "--device", "cpu", "--side", "64", "--checkpoint"]);
     segment
@@ -262,7 +267,7 @@ pub fn of_a_file(browser: &mut Browser, pages: &Pages) {
     let own = browser.eval("JSON.parse(document.getElementById('names').textContent)");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("old.json");
-    let mut load = |browser: &mut Browser, file: &Value| {
+    let load = |browser: &mut Browser, file: &Value| {
         std::fs::write(&path, file.to_string()).unwrap();
         browser.choose_file("#load", &path);
         browser.wait_for("document.getElementById('load').value === ''");
@@ -344,12 +349,11 @@ pub fn of_a_file(browser: &mut Browser, pages: &Pages) {
         .arg("--out")
         .arg(&page);
     succeed(slots.args(["--prototypes", &format!("{b}")]));
-    browser
-        .eval("window.addEventListener('beforeunload', (event) => event.stopImmediatePropagation(), true)");
+    // Nothing is unsaved then, or the browser would ask before it leaves.
     click(browser, "#redo");
     open(browser, &page, "", DESKTOP, false);
     assert_eq!(name(browser, b), "dune");
-    assert!(text_of(browser, "named").contains("1 prototypes in 1 group"));
+    assert!(text_of(browser, "named").contains("1 prototype in 1 group"));
 }
 
 fn text_of(browser: &mut Browser, id: &str) -> String {

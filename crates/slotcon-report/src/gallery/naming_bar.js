@@ -49,11 +49,13 @@ const nameCards = (naming, cards, { colour, percent }) => {
     const item = document.createElement("li");
     const button = document.createElement("button");
     const swatch = document.createElement("i");
+    const text = document.createElement("span");
     button.type = "button";
     swatch.className = "swatch";
     swatch.style.background = `rgb(${colour(members[0])})`;
-    button.append(swatch, `${name} · ${members.length} · ${percent(shareOf(members))}`);
-    button.title = `Select prototypes ${members.join(", ")}`;
+    text.textContent = name;
+    button.append(swatch, text, ` · ${members.length} · ${percent(shareOf(members))}`);
+    button.title = `${name}: select prototypes ${members.join(", ")}`;
     button.addEventListener("click", () => {
       picked.clear();
       members.filter((k) => shares.has(k)).forEach((k) => picked.add(k));
@@ -70,7 +72,7 @@ const nameCards = (naming, cards, { colour, percent }) => {
     const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
     $("named").textContent =
       (named.length > 0
-        ? `${named.length} prototypes in ${count(groups.length, "group")}, ${percent(shareOf(named))} of all places.`
+        ? `${count(named.length, "prototype")} in ${count(groups.length, "group")}, ${percent(shareOf(named))} of all places.`
         : "No prototype has a name yet.") + (naming.unsaved() ? " Not saved." : "");
     for (const { number, card, pick, field, ground } of rows) {
       const name = naming.of(number) ?? "";
