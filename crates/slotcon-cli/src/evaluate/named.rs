@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use slotcon_eval::names::same_name;
+use slotcon_eval::names::{BACKGROUND, same_name};
 use slotcon_eval::{NamedGroups, Names, Segmenter};
 use slotcon_metrics::Assignment;
 
@@ -34,26 +34,22 @@ impl Naming {
     pub(super) fn classes(&self, classes: &[String]) -> anyhow::Result<Assignment> {
         let class = |name: &str| classes.iter().position(|class| same_name(class, name));
         let names = &self.groups.classes;
-        let listed = |names: Vec<&str>| names.join(", ");
-        let strangers = Vec::from_iter(
-            names
-                .iter()
-                .map(String::as_str)
-                .filter(|name| class(name).is_none()),
-        );
-        if strangers.len() == names.len() {
+        if names.iter().all(|name| class(name).is_none()) {
             bail!(
                 "{}: none of its names is a class of the labels: {}; the classes are {}",
                 self.path.display(),
-                listed(strangers),
+                names.join(", "),
                 classes.join(", ")
             );
         }
+        // Background is meant to be no class.
+        let strange = |name: &&str| class(name).is_none() && !same_name(name, BACKGROUND);
+        let strangers = Vec::from_iter(names.iter().map(String::as_str).filter(strange));
         if !strangers.is_empty() {
             eprintln!(
                 "warning: {}: no class has these names, their places count as wrong: {}",
                 self.path.display(),
-                listed(strangers)
+                strangers.join(", ")
             );
         }
         let nobody = |class: &&str| !names.iter().any(|name| same_name(name, class));
@@ -62,7 +58,7 @@ impl Naming {
             eprintln!(
                 "{}: no group has the name of these classes: {}",
                 self.path.display(),
-                listed(missing)
+                missing.join(", ")
             );
         }
         let of = |group: &Option<u16>| group.and_then(|group| class(&names[usize::from(group)]));

@@ -29,12 +29,7 @@ pub(super) fn run(args: &Args, file: &Path, segmenter: &Segmenter) -> anyhow::Re
     }
     let groups = NamedGroups::of(&Names::open_for(file, segmenter)?, file)?;
     let names = &groups.classes;
-    let colours = Vec::from_iter(
-        (0..=NamedGroups::NONE).map(|id| match usize::from(id) < names.len() {
-            true => colour(id),
-            false => NAMELESS,
-        }),
-    );
+    let colours = colours(names.len());
     let palette = Palette(&colours);
     let inputs = Inputs::open(&args.pictures)?;
     let mut dataset = match &args.dataset {
@@ -67,4 +62,28 @@ pub(super) fn run(args: &Args, file: &Path, segmenter: &Segmenter) -> anyhow::Re
         dataset.finish(names, palette)?;
     }
     Ok(exit(failed))
+}
+
+/// Colours of every number in a map of so many classes.
+fn colours(classes: usize) -> Vec<[u8; 3]> {
+    let of = |id: u16| match usize::from(id) < classes {
+        true => colour(id),
+        false => NAMELESS,
+    };
+    (0..=NamedGroups::NONE).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_classes_have_one_colour() {
+        let mut all = colours(255);
+        assert_eq!(all[255], NAMELESS);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 256);
+        assert_eq!(colours(2)[2..], [NAMELESS; 254]);
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// How long anything may take; other tests may use all cores meanwhile.
@@ -163,6 +164,11 @@ impl Browser {
         answer["result"]["value"].take()
     }
 
+    /// The values of an expression that is a list.
+    pub fn list<T: DeserializeOwned>(&mut self, expression: &str) -> Vec<T> {
+        serde_json::from_value(self.eval(expression)).unwrap()
+    }
+
     /// Waits until an expression is true.
     pub fn wait_for(&mut self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
@@ -206,6 +212,11 @@ impl Browser {
         let found = self.call("DOM.querySelector", json!({"nodeId": root, "selector": selector}));
         let params = json!({"nodeId": found["nodeId"], "files": [file]});
         self.call("DOM.setFileInputFiles", params);
+    }
+
+    /// Turns off the scripts of the pages that are opened from now on.
+    pub fn without_scripts(&mut self) {
+        self.call("Emulation.setScriptExecutionDisabled", json!({"value": true}));
     }
 
     /// Lets the page save files into `folder`.

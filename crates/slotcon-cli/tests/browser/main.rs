@@ -57,6 +57,7 @@ fn main() -> ExitCode {
             ("naming_by_keyboard", naming::by_keyboard),
             ("naming_of_a_file", naming::of_a_file),
             ("naming_on_a_phone", naming::on_a_phone),
+            ("naming_without_scripts", naming::without_scripts),
         ]
         .into_iter()
         .map(|(name, test)| {

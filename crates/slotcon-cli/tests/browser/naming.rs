@@ -18,14 +18,8 @@ const LEAVING: &str = "(() => { const leaving = new Event('beforeunload', { canc
 /// Opens the gallery; gives the numbers of its prototypes in the order of their cards.
 fn gallery(browser: &mut Browser, pages: &Pages, size: (u32, u32)) -> Vec<u64> {
     open(browser, &pages.gallery, "", size, false);
-    let found =
-        browser.eval("[...document.querySelectorAll('#cards .group')].map((card) => +card.id.split('-')[1])");
-    let numbers: Vec<u64> = found
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_u64().unwrap())
-        .collect();
+    let numbers: Vec<u64> =
+        browser.list("[...document.querySelectorAll('#cards .group')].map((card) => +card.id.split('-')[1])");
     assert!(numbers.len() >= 3, "{numbers:?}");
     numbers
 }
@@ -53,14 +47,7 @@ fn name(browser: &mut Browser, number: u64) -> String {
 
 /// What the buttons of the groups say: name, number of prototypes, share.
 fn groups(browser: &mut Browser) -> Vec<String> {
-    let found =
-        browser.eval("[...document.querySelectorAll('#groups button')].map((button) => button.textContent)");
-    found
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_str().unwrap().to_owned())
-        .collect()
+    browser.list("[...document.querySelectorAll('#groups button')].map((button) => button.textContent)")
 }
 
 /// Saves the names; gives the file.
@@ -388,5 +375,23 @@ pub fn on_a_phone(browser: &mut Browser, pages: &Pages) {
         .unwrap();
     assert!(bar < f64::from(PHONE.1) / 3.0, "{bar}");
     picture(browser, "gallery-phone-names.png", PHONE);
+    sound(browser, &pages.gallery);
+}
+
+pub fn without_scripts(browser: &mut Browser, pages: &Pages) {
+    browser.without_scripts();
+    open(browser, &pages.gallery, "", PHONE, false);
+    let read = text(browser);
+    for shown in [
+        "turned off here",
+        "8 prototypes",
+        "Best pictures",
+        "000000.png",
+        "22 %",
+    ] {
+        assert!(read.contains(shown), "{shown:?} is not in the page:\n{read}");
+    }
+    // Nobody is offered to name what cannot be saved.
+    assert_eq!(browser.eval("document.getElementById('naming').hidden"), true);
     sound(browser, &pages.gallery);
 }
