@@ -242,6 +242,13 @@ fn a_labelled_data_set_is_measured_and_learned_from() {
     let measured = last_line(&succeed(&mut evaluate).stdout);
     assert!(measured["iou"].get("road").is_some() && measured["iou"].get("background").is_some());
 
+    // Its classes have names already.
+    let mut named = slotcon();
+    named.args(["segment", "--device", "cpu", "--names"]).arg(&names);
+    named.arg("--checkpoint").arg(place.path("tuned"));
+    let said = fail(named.arg("--out").arg(place.path("no")).arg(place.pictures()));
+    assert!(said.contains("--names is for pretrained networks"), "{said}");
+
     // What is unsure has no class; the rest stays.
     let limit = (rows[0].1 + rows[rows.len() - 1].1) / 2.0;
     let sure = place.path("sure");
@@ -443,7 +450,15 @@ fn names_that_do_not_fit_are_refused_with_file_and_value() {
     let said = fail(segment(&place, &["--dataset"]).arg(&out));
     assert!(said.contains("--names"), "{said}");
 
-    // A folder that holds something, and pictures that would share a label map.
+    // A folder among the photos, one that holds something, and pictures that would share a label map.
+    let inside = place.path("scenes/images/new/set");
+    let said = fail(
+        segment(&place, &["--names"])
+            .arg(&path)
+            .arg("--dataset")
+            .arg(&inside),
+    );
+    assert!(said.contains("new/set: lies in") && !inside.exists(), "{said}");
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("mine.txt"), "").unwrap();
     let said = fail(

@@ -9,7 +9,7 @@ use slotcon_eval::{NamedGroups, Names, Segmenter};
 
 use super::dataset::DatasetWriter;
 use super::{Args, each, write_legend, write_maps, write_named_masks};
-use crate::arguments::exit;
+use crate::arguments::{exit, folder_around};
 use crate::results::make_folder;
 use crate::status::Status;
 
@@ -26,6 +26,15 @@ pub(super) fn run(args: &Args, file: &Path, segmenter: &Segmenter) -> anyhow::Re
         && !(0.0..=1.0).contains(&limit)
     {
         bail!("--unsure: {limit} is no probability; expected 0 to 1");
+    }
+    if let Some(dataset) = &args.dataset
+        && let Some(folder) = folder_around(&args.pictures, dataset)
+    {
+        bail!(
+            "--dataset {}: lies in {}, where its pictures and label maps would be taken for photos the next time; choose another place",
+            dataset.display(),
+            folder.display()
+        );
     }
     let groups = NamedGroups::of(&Names::open_for(file, segmenter)?, file)?;
     let names = &groups.classes;
