@@ -182,15 +182,24 @@ impl FolderArgs {
 
     /// The folder of pictures in which `path`, a file to be written, would come to lie.
     pub fn folder_of(&self, path: &Path) -> Option<&Path> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
-        let around = |folder: &&PathBuf| {
-            folder
-                .canonicalize()
-                .is_ok_and(|folder| parent.starts_with(folder))
-        };
-        self.data.iter().find(around).map(PathBuf::as_path)
+        folder_around(&self.data, path)
     }
+}
+
+/// The one of `folders` in which `path`, something to be written, would come to lie.
+pub fn folder_around<'a>(folders: &'a [PathBuf], path: &Path) -> Option<&'a Path> {
+    // What is not there yet is made below the nearest folder that is.
+    let whole = std::path::absolute(path).ok()?;
+    let parent = whole
+        .ancestors()
+        .skip(1)
+        .find_map(|above| above.canonicalize().ok())?;
+    let around = |folder: &&PathBuf| {
+        folder
+            .canonicalize()
+            .is_ok_and(|folder| parent.starts_with(folder))
+    };
+    folders.iter().find(around).map(PathBuf::as_path)
 }
 
 /// How results are said.

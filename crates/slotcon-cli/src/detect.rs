@@ -12,7 +12,7 @@ use slotcon_transfer::instances::{CocoMask, CocoResult, Detection, FineTuned};
 use slotcon_weights::atomic_file::write_bytes;
 
 use crate::arguments::{DeviceArg, exit, weights_of};
-use crate::results::{in_turn, with_ending};
+use crate::results::{in_turn, make_folder, place_below, with_ending};
 use crate::status::Status;
 
 /// Find the objects in photos: OUT/results.json with a list of detections for every picture (class, score, box as left, top, width,
@@ -70,13 +70,14 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let inputs = Inputs::open(&args.pictures)?;
     let mut all: BTreeMap<String, Vec<Found>> = BTreeMap::new();
     let options = *detector.decode_options();
-    let failed = in_turn(&inputs, &args.out, &options, "detecting", |picture, i| {
-        let name = inputs.name(i);
-        let found = detector.detect(picture)?;
+    make_folder(&args.out)?;
+    let failed = in_turn(&inputs, &options, "detecting", |taken| {
+        let name = inputs.name(taken.index);
+        let found = detector.detect(&taken.picture)?;
         if !args.no_overlays {
             let drawn = Vec::from_iter(found.iter().map(drawn));
-            let place = with_ending(&args.out.join(name), ".overlay.png");
-            write_picture(&place, &overlay(picture, &drawn))?;
+            let place = with_ending(&place_below(&args.out, name)?, ".overlay.png");
+            write_picture(&place, &overlay(&taken.picture, &drawn))?;
         }
         let named = found.iter().map(|detection| {
             let result = CocoResult::new(0, &ids, detection);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb_bytes};
+use slotcon_data::picture::{DecodeOptions, Picture, decode_and_turn};
 use slotcon_data::source::Inputs;
 use slotcon_eval::ProgressSink;
 use slotcon_weights::atomic_file::WriteError;
@@ -10,34 +10,46 @@ use slotcon_weights::atomic_file::WriteError;
 use crate::arguments::say_left_out;
 use crate::progress_bar::PictureBar;
 
-/// Calls `make` with each of `inputs` and its number; the folder of its results below `out` is there. A picture that cannot be used, or
-/// whose results cannot be written, is named and passed over. Gives how many were.
+/// A picture in its turn.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    /// Its number among the inputs.
+    pub index: usize,
+    /// Its pixels.
+    pub picture: Picture,
+    /// Whether it was turned as its EXIF orientation says.
+    pub turned: bool,
+    /// Its file.
+    pub bytes: &'a [u8],
+}
+
+/// Calls `make` with each of `inputs`. A picture that cannot be used, or whose results cannot be written, is named and passed over.
+/// Gives how many were.
 ///
 /// # Errors
-/// A folder `out` that cannot be made; an error of `make` that is no [`WriteError`].
+/// An error of `make` that is no [`WriteError`].
 pub fn in_turn(
     inputs: &Inputs,
-    out: &Path,
     options: &DecodeOptions,
     doing: &'static str,
-    mut make: impl FnMut(&Picture, usize) -> anyhow::Result<()>,
+    mut make: impl FnMut(&Taken) -> anyhow::Result<()>,
 ) -> anyhow::Result<usize> {
     say_left_out(inputs.left_out());
-    std::fs::create_dir_all(out).map_err(|e| WriteError::new(out, e))?;
     let mut bar = PictureBar::default();
     bar.begin(doing, inputs.len());
     let (mut failed, mut bytes) = (0usize, Vec::new());
-    for i in 0..inputs.len() {
-        let picture = inputs
-            .read(i, &mut bytes)
-            .and_then(|()| decode_rgb_bytes(&bytes, options));
-        let problem = match picture {
-            Ok(picture) => {
-                let place = out.join(inputs.name(i));
-                let folder = place.parent().unwrap_or(out);
-                let done = std::fs::create_dir_all(folder)
-                    .map_err(|e| WriteError::new(folder, e).into())
-                    .and_then(|()| make(&picture, i));
+    for index in 0..inputs.len() {
+        let decoded = inputs
+            .read(index, &mut bytes)
+            .and_then(|()| decode_and_turn(&bytes, options));
+        let problem = match decoded {
+            Ok((picture, turned)) => {
+                let done = make(&Taken {
+                    index,
+                    picture,
+                    turned,
+                    bytes: &bytes,
+                });
                 match done {
                     Err(error) if error.is::<WriteError>() => Some(format!("its results: {error}")),
                     done => done.map(|()| None)?,
@@ -47,12 +59,30 @@ pub fn in_turn(
         };
         if let Some(problem) = problem {
             failed += 1;
-            bar.bad(&inputs.path(i), &problem);
+            bar.bad(&inputs.path(index), &problem);
         }
         bar.done();
     }
     bar.finish();
     Ok(failed)
+}
+
+/// Makes `folder` with all above it, unless it is there.
+///
+/// # Errors
+/// What the system says.
+pub fn make_folder(folder: &Path) -> Result<(), WriteError> {
+    std::fs::create_dir_all(folder).map_err(|e| WriteError::new(folder, e))
+}
+
+/// The place `name` below `root`, in a folder that is there.
+///
+/// # Errors
+/// A folder that cannot be made.
+pub fn place_below(root: &Path, name: &Path) -> Result<PathBuf, WriteError> {
+    let place = root.join(name);
+    make_folder(place.parent().unwrap_or(root))?;
+    Ok(place)
 }
 
 /// `place` with `ending` behind its whole name.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
+use slotcon_eval::Names;
 use slotcon_eval::survey::{Config, survey};
 use slotcon_report::gallery;
 use slotcon_weights::atomic_file::AtomicFile;
@@ -12,7 +13,8 @@ use crate::progress_bar::PictureBar;
 use crate::status::Status;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
-/// mean cosine similarity of the places where the prototype wins, as in the official gallery.
+/// mean cosine similarity of the places where the prototype wins, as in the official gallery. On the page one gives them names, joins
+/// several under one, and saves names.json for segment and evaluate clusters.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -29,6 +31,10 @@ pub struct Args {
     /// These prototypes only, e.g. 3,17,40. Without it: all that win somewhere, at most 256, the largest first.
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     prototypes: Option<Vec<usize>>,
+    /// Begin with these names (the page saves them). Those of another checkpoint with as many prototypes are taken over with a warning:
+    /// see whether they still fit, and save them again.
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
     /// Cut out the central square first, as the official gallery does.
     #[arg(long)]
     square: bool,
@@ -54,7 +60,23 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
             folder.display()
         );
     }
+    if !html && args.names.is_some() {
+        bail!(
+            "{}: names are for the page; name the gallery with the ending .html",
+            args.out.display()
+        );
+    }
     let segmenter = args.network.open()?;
+    let names = match &args.names {
+        Some(file) => {
+            let (names, note) = Names::adopt(file, &segmenter)?;
+            if let Some(note) = note {
+                eprintln!("warning: {note}");
+            }
+            names
+        }
+        None => Names::none(&segmenter)?,
+    };
     let pictures = args.pictures.open(args.square)?;
     let config = Config {
         top: usize::from(args.top),
@@ -67,7 +89,9 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let survey = survey(&segmenter, &pictures, &config, &mut bar)?;
     if html {
         let source = args.network.checkpoint.display().to_string();
-        gallery::write_html(&args.out, &source, &segmenter, &pictures, &survey, &mut bar)?;
+        gallery::write_html(
+            &args.out, &source, &segmenter, &pictures, &survey, &names, &mut bar,
+        )?;
     } else {
         gallery::write_png(&args.out, &segmenter, &pictures, &survey, &mut bar)?;
     }

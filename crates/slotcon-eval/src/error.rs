@@ -19,6 +19,14 @@ pub enum Error {
     /// A folder of pictures, a picture or a label map cannot be used.
     #[error(transparent)]
     Data(#[from] slotcon_data::Error),
+    /// A file of names cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Names {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No picture of a folder can be used.
     #[error("none of the {tried} pictures can be used; the last one: {last}")]
     NoPicture {

@@ -28,11 +28,18 @@ impl ClusterScore {
     /// # Errors
     /// [`Error::NothingCounted`] where no pixel was counted.
     pub fn of(confusion: &Confusion, matching: Matching) -> Result<Self, Error> {
+        Self::as_assigned(confusion, Assignment::of(confusion, matching))
+    }
+
+    /// Scores the clusters of `confusion`, each as the class that `assignment` gives it, one of `confusion`'s.
+    ///
+    /// # Errors
+    /// [`Error::NothingCounted`] where no pixel was counted.
+    pub fn as_assigned(confusion: &Confusion, assignment: Assignment) -> Result<Self, Error> {
         let total = confusion.total();
         if total == 0 {
             return Err(Error::NothingCounted);
         }
-        let assignment = Assignment::of(confusion, matching);
         let (classes, clusters) = (confusion.classes(), confusion.clusters());
         let mut correct = vec![0u64; classes];
         let mut assigned = vec![0u64; classes];
@@ -90,6 +97,17 @@ mod tests {
         let one = ClusterScore::of(&confusion, Matching::Hungarian).unwrap();
         assert_eq!(one.iou, [Some(2.0 / 3.0), Some(1.0)]);
         assert_eq!(one.pixel_accuracy, 0.75);
+    }
+
+    #[test]
+    fn given_names_count_as_they_were_given() {
+        // Four pixels of class 0, two of class 1; cluster 2 has no name.
+        let mut confusion = Confusion::new(2, 3, 255);
+        confusion.add(&[0, 0, 0, 0, 1, 1], &[0, 1, 1, 2, 1, 2]).unwrap();
+        let given = Assignment::given(vec![Some(0), Some(0), None]);
+        let score = ClusterScore::as_assigned(&confusion, given).unwrap();
+        assert_eq!(score.iou, [Some(3.0 / 5.0), Some(0.0)]);
+        assert_eq!((score.miou, score.pixel_accuracy), (0.3, 0.5));
     }
 
     #[test]

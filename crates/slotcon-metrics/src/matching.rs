@@ -1,4 +1,4 @@
-//! Which class a cluster stands for. Clusters have no names, so the labels decide, after the fact.
+//! Which class a cluster stands for. Clusters have no names, so the labels decide, after the fact; or a person has given them names.
 
 use pathfinding::matrix::Matrix;
 use pathfinding::prelude::kuhn_munkres;
@@ -31,6 +31,11 @@ impl Assignment {
             Matching::Hungarian => hungarian(confusion),
             Matching::Majority => majority(confusion),
         }
+    }
+
+    /// The class of every cluster as somebody gave it, `[K]`; several may have the same.
+    pub fn given(class_of: Vec<Option<usize>>) -> Self {
+        Self { class_of }
     }
 
     /// The class that a cluster stands for, if any.

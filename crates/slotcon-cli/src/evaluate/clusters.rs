@@ -1,5 +1,7 @@
 //! `slotcon evaluate clusters`: what the groups are worth, measured against labels.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use serde_json::json;
 use slotcon_eval::clusters::baselines::PixelFeatures;
@@ -7,6 +9,7 @@ use slotcon_eval::{Measured, Segmenter, Spread, TestSet};
 use slotcon_metrics::Matching;
 
 use super::labelled::LabelledArgs;
+use super::named::Naming;
 use super::table::Table;
 use crate::arguments::{JsonArg, NetworkArgs, say_orientation};
 use crate::status::Status;
@@ -24,6 +27,10 @@ pub struct Args {
     /// other in any case.
     #[arg(long)]
     many_to_one: bool,
+    /// Measure the names that a person gave to the groups (the gallery's names.json) instead of matching clusters to classes: a named
+    /// group counts as the class of the same name, whatever the case; places without a name are wrong.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["many_to_one", "kmeans", "baselines"])]
+    names: Option<PathBuf>,
     /// Also k-means of the dense features to as many clusters as there are classes, from so many seeds: mean and standard
     /// deviation.
     #[arg(long, default_value_t = 0, value_name = "SEEDS")]
@@ -42,6 +49,10 @@ pub struct Args {
 /// A file that cannot be used.
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let segmenter = args.labelled.seen_by(args.network.open()?);
+    let names = match &args.names {
+        Some(file) => Some(Naming::open(file, &segmenter)?),
+        None => None,
+    };
     let (set, of_set) = args.labelled.open(args.labelled.classes()?)?;
     say_orientation();
     let matching = if args.many_to_one {
@@ -50,8 +61,15 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         Matching::Hungarian
     };
 
+    let assignment = match &names {
+        Some(names) => Some(names.classes(set.class_names())?),
+        None => None,
+    };
     let confusion = set.confusion(&segmenter)?;
-    let mut rows = vec![("trained", set.score(&confusion, matching)?)];
+    let mut rows = match assignment {
+        Some(given) => vec![("named", set.score_as(&confusion, given)?)],
+        None => vec![("trained", set.score(&confusion, matching)?)],
+    };
     let many_to_one = segmenter.prototypes() > set.classes() && !args.many_to_one;
     if many_to_one {
         rows.push(("many_to_one", set.score(&confusion, Matching::Majority)?));
@@ -60,7 +78,10 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
     }
     let seeds = set.measure_features(&segmenter, 0..args.kmeans, matching)?;
-    let protocol = set.protocol(matching) + &of_set;
+    let protocol = match &names {
+        Some(names) => set.protocol_with(&names.protocol()),
+        None => set.protocol(matching),
+    } + &of_set;
 
     let mut text = table(&rows, &protocol);
     let mut json = as_json(&rows, &protocol)?;

@@ -5,6 +5,7 @@ mod coco;
 mod instances;
 mod knn;
 mod labelled;
+mod named;
 mod retrieval;
 mod semantic;
 mod table;

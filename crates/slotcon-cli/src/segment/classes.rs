@@ -1,16 +1,14 @@
 //! The classes of a fine-tuned network.
 
-use anyhow::{Context, bail};
-use serde_json::json;
+use anyhow::bail;
 use slotcon_data::labelled::Palette;
-use slotcon_metrics::rle;
+use slotcon_data::source::Inputs;
 use slotcon_train::device;
 use slotcon_transfer::semantic::FineTuned;
-use slotcon_weights::atomic_file::write_bytes;
 
-use super::{Args, each, write_maps};
+use super::{Args, each, write_legend, write_maps, write_named_masks};
 use crate::arguments::exit;
-use crate::results::with_ending;
+use crate::results::make_folder;
 use crate::status::Status;
 
 /// As [`super::run`].
@@ -23,6 +21,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Status> {
         ("--side", args.side.is_some()),
         ("--tile", args.tile.is_some()),
         ("--student", args.network.student),
+        ("--names", args.names.is_some()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
         bail!(
@@ -34,27 +33,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Status> {
     let evaluator = network.evaluator();
     let palette = Palette(&network.recipe().data.palette);
     let names = network.classes();
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("{}: cannot make the folder", args.out.display()))?;
-    let colours = Vec::from_iter((0..names.len()).map(|class| palette.colour(class as u16)));
-    let legend = json!({"classes": names, "ignore_index": 255, "palette": colours});
-    write_bytes(&args.out.join("classes.json"), legend.to_string().as_bytes())?;
-    let failed = each(args, |picture, place| {
-        let map = evaluator.classes(picture)?;
-        write_maps(picture, place, map.ids(), palette)?;
-        if args.masks {
-            let masks = rle::masks(map.width(), map.height(), map.ids());
-            let named = masks.iter().map(|mask| {
-                json!({
-                    "class": mask.group,
-                    "name": names.get(usize::from(mask.group)),
-                    "area": mask.area,
-                    "bbox": mask.bbox,
-                    "segmentation": mask.segmentation,
-                })
-            });
-            let text = serde_json::Value::from_iter(named).to_string();
-            write_bytes(&with_ending(place, ".masks.json"), text.as_bytes())?;
+    if let Some(out) = &args.out {
+        make_folder(out)?;
+        write_legend(out, names, palette)?;
+    }
+    let inputs = Inputs::open(&args.pictures)?;
+    let failed = each(args, &inputs, |taken| {
+        let map = evaluator.classes(&taken.picture)?;
+        if let Some(place) = args.place(inputs.name(taken.index))? {
+            write_maps(&taken.picture, &place, map.ids(), palette)?;
+            if args.masks {
+                write_named_masks(&taken.picture, &place, map.ids(), names)?;
+            }
         }
         Ok(())
     })?;

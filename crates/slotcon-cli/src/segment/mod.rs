@@ -1,20 +1,25 @@
-//! `slotcon segment`: masks of photos, by the groups of pretraining or the classes of fine-tuning.
+//! `slotcon segment`: masks of photos, by the groups of pretraining, their names, or the classes of fine-tuning.
 
 mod classes;
+mod dataset;
+mod named;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use slotcon_data::labelled::Palette;
 use slotcon_data::picture::{DecodeOptions, Picture};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::source::Inputs;
 use slotcon_eval::segment::masks;
+use slotcon_metrics::rle;
 use slotcon_train::TaskRecipe;
 use slotcon_train::checkpoint::About;
 use slotcon_transfer::semantic::SemanticRecipe;
+use slotcon_weights::atomic_file::{WriteError, write_bytes};
 
 use crate::arguments::{NetworkArgs, OrientationArg, exit, say_orientation};
-use crate::results::{in_turn, with_ending};
+use crate::results::{Taken, in_turn, make_folder, place_below, with_ending};
 use crate::status::Status;
 
 /// Short side at which a pretrained network sees a picture.
@@ -26,14 +31,30 @@ const SIDE: u32 = 320;
 ///
 /// With a checkpoint of finetune semantic pictures are seen as its recipe says (whole or in windows), and OUT/classes.json names the
 /// classes, with their colours in the pictures.
+///
+/// With --names, the names that were given on the gallery page (slotcon slots), masks are by name: prototypes of one name are one
+/// class, 255 is what has no name, and OUT/classes.json names the classes. --dataset then writes a labelled data set to measure with
+/// and to learn from (evaluate, finetune semantic).
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
     /// Folder for the results; made if it does not exist. Subfolders of a folder of pictures are kept; of several folders each
     /// has its own.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "dataset")]
+    out: Option<PathBuf>,
+    /// Names of the prototypes, as the gallery page saves them.
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
+    /// Write a labelled data set into this folder, which must be new or empty: images/ (copies of the pictures), labels/ (index
+    /// PNGs), confidence.csv (how sure the groups are in each picture, the least sure first) and, when all else is there,
+    /// classes.json.
+    #[arg(long, value_name = "DIR", requires = "names")]
+    dataset: Option<PathBuf>,
+    /// Give no class (255) to pixels whose group has a probability below P, 0 to 1: the assignment to its prototypes, all of one name
+    /// together. 0.5 takes away what is less sure of its group than of all others; look at confidence.csv first.
+    #[arg(long, value_name = "P", requires = "names")]
+    unsure: Option<f32>,
     /// Short side at which a pretrained network sees a picture [default: 320]. Twice as many pixels make masks twice as fine, four
     /// times as slow; far from the size of the training crops the groups get worse.
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=16384))]
@@ -57,55 +78,106 @@ pub struct Args {
 /// status tells.
 ///
 /// # Errors
-/// A checkpoint that cannot be used, an output folder that cannot be made, two pictures with results of one name.
+/// A checkpoint or file of names that cannot be used, an output folder that cannot be made, two pictures with results of one name.
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     if About::open(&args.network.file()?)?.task == SemanticRecipe::TASK {
         return classes::run(args);
     }
     let segmenter = args.network.open()?;
-    let failed = each(args, |picture, place| {
-        let seen = resize_short_side(picture, args.side.unwrap_or(SIDE));
+    if let Some(file) = &args.names {
+        return named::run(args, file, &segmenter);
+    }
+    let inputs = Inputs::open(&args.pictures)?;
+    let failed = each(args, &inputs, |taken| {
+        let (picture, seen) = (&taken.picture, args.seen(&taken.picture));
         let ids = match args.tile {
             Some(tile) => segmenter.segment_in_tiles(picture, &seen, tile)?,
             None => segmenter.segment_at(picture, &seen)?,
         };
-        write_maps(picture, place, &ids, Palette::default())?;
-        if args.masks {
-            masks::write_masks(
-                &with_ending(place, ".masks.json"),
-                picture.width(),
-                picture.height(),
-                &ids,
-            )?;
+        if let Some(place) = args.place(inputs.name(taken.index))? {
+            write_maps(picture, &place, &ids, Palette::default())?;
+            if args.masks {
+                masks::write_masks(
+                    &with_ending(&place, ".masks.json"),
+                    picture.width(),
+                    picture.height(),
+                    &ids,
+                )?;
+            }
         }
         Ok(())
     })?;
     Ok(exit(failed))
 }
 
-/// Calls `cut` with every picture and the place of its results. Gives how many could not be used.
-fn each(args: &Args, mut cut: impl FnMut(&Picture, &Path) -> anyhow::Result<()>) -> anyhow::Result<usize> {
-    let inputs = Inputs::open(&args.pictures)?;
+impl Args {
+    /// A picture as a pretrained network sees it.
+    fn seen(&self, picture: &Picture) -> Picture {
+        resize_short_side(picture, self.side.unwrap_or(SIDE))
+    }
+
+    /// Where the results called `name` go, if `--out` was given.
+    fn place(&self, name: &Path) -> Result<Option<PathBuf>, WriteError> {
+        self.out.as_ref().map(|out| place_below(out, name)).transpose()
+    }
+}
+
+/// Calls `cut` with every picture. Gives how many could not be used.
+fn each(
+    args: &Args,
+    inputs: &Inputs,
+    cut: impl FnMut(&Taken) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
     let options = DecodeOptions {
         exif_orientation: args.orientation.exif_orientation,
         ..DecodeOptions::default()
     };
-    let failed = in_turn(&inputs, &args.out, &options, "segmenting", |picture, i| {
-        cut(picture, &args.out.join(inputs.name(i)))
-    })?;
+    if let Some(out) = &args.out {
+        make_folder(out)?;
+    }
+    let failed = in_turn(inputs, &options, "segmenting", cut)?;
     say_orientation();
+    let places = [&args.out, &args.dataset].into_iter().flatten();
     eprintln!(
         "{} pictures segmented, in {}; {failed} could not be used",
         inputs.len() - failed,
-        args.out.display()
+        Vec::from_iter(places.map(|place| place.display().to_string())).join(" and ")
     );
     Ok(failed)
 }
 
 /// Writes the index PNG and the overlay of a picture.
-fn write_maps(picture: &Picture, place: &Path, ids: &[u16], palette: Palette) -> anyhow::Result<()> {
+fn write_maps(picture: &Picture, place: &Path, ids: &[u16], palette: Palette) -> Result<(), WriteError> {
     let labels = with_ending(place, ".labels.png");
     masks::write_index_png(&labels, picture.width(), picture.height(), ids, palette)?;
-    masks::write_overlay(&with_ending(place, ".overlay.png"), picture, ids, palette)?;
-    Ok(())
+    masks::write_overlay(&with_ending(place, ".overlay.png"), picture, ids, palette)
+}
+
+/// Writes the mask of every class in a picture, with its name; ids without a name have none.
+fn write_named_masks(
+    picture: &Picture,
+    place: &Path,
+    ids: &[u16],
+    names: &[String],
+) -> Result<(), WriteError> {
+    let masks = rle::masks(picture.width(), picture.height(), ids);
+    let named = masks.iter().filter_map(|mask| {
+        let name = names.get(usize::from(mask.group))?;
+        Some(json!({
+            "class": mask.group,
+            "name": name,
+            "area": mask.area,
+            "bbox": mask.bbox,
+            "segmentation": mask.segmentation,
+        }))
+    });
+    let text = serde_json::Value::from_iter(named).to_string();
+    write_bytes(&with_ending(place, ".masks.json"), text.as_bytes())
+}
+
+/// Writes names and colours of the classes as `folder`/classes.json.
+fn write_legend(folder: &Path, names: &[String], palette: Palette) -> Result<(), WriteError> {
+    let colours = Vec::from_iter((0..names.len()).map(|class| palette.colour(class as u16)));
+    let legend = json!({"classes": names, "ignore_index": 255, "palette": colours});
+    write_bytes(&folder.join("classes.json"), legend.to_string().as_bytes())
 }

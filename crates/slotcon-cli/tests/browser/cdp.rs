@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// How long anything may take; other tests may use all cores meanwhile.
@@ -163,6 +164,11 @@ impl Browser {
         answer["result"]["value"].take()
     }
 
+    /// The values of an expression that is a list.
+    pub fn list<T: DeserializeOwned>(&mut self, expression: &str) -> Vec<T> {
+        serde_json::from_value(self.eval(expression)).unwrap()
+    }
+
     /// Waits until an expression is true.
     pub fn wait_for(&mut self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
@@ -182,11 +188,44 @@ impl Browser {
 
     /// Presses a key.
     pub fn key(&mut self, key: &str, code: u32, text: &str) {
+        self.key_with(0, key, code, text);
+    }
+
+    /// Presses a key together with others: 2 is Ctrl, 8 is Shift, 10 both.
+    pub fn key_with(&mut self, modifiers: u32, key: &str, code: u32, text: &str) {
         let down = json!({"type": if text.is_empty() { "rawKeyDown" } else { "keyDown" }, "key": key, "code": key,
-            "windowsVirtualKeyCode": code, "text": text});
+            "windowsVirtualKeyCode": code, "text": text, "modifiers": modifiers});
         self.call("Input.dispatchKeyEvent", down);
-        let up = json!({"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        let up = json!({"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code,
+            "modifiers": modifiers});
         self.call("Input.dispatchKeyEvent", up);
+    }
+
+    /// Types into what has the focus.
+    pub fn write(&mut self, text: &str) {
+        self.call("Input.insertText", json!({"text": text}));
+    }
+
+    /// Chooses a file in the input that `selector` finds.
+    pub fn choose_file(&mut self, selector: &str, file: &Path) {
+        let root = self.call("DOM.getDocument", json!({}))["root"]["nodeId"].take();
+        let found = self.call("DOM.querySelector", json!({"nodeId": root, "selector": selector}));
+        let params = json!({"nodeId": found["nodeId"], "files": [file]});
+        self.call("DOM.setFileInputFiles", params);
+    }
+
+    /// Turns off the scripts of the pages that are opened from now on.
+    pub fn without_scripts(&mut self) {
+        self.call("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+    }
+
+    /// Lets the page save files into `folder`.
+    pub fn save_into(&mut self, folder: &Path) {
+        // It is the browser that saves, not the page.
+        let session = self.session.take();
+        let params = json!({"behavior": "allow", "downloadPath": folder});
+        self.call("Browser.setDownloadBehavior", params);
+        self.session = session;
     }
 
     /// What the window shows, as PNG.

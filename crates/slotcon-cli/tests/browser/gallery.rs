@@ -68,14 +68,8 @@ pub fn by_mouse(browser: &mut Browser, pages: &Pages) {
     let count = browser.eval(NEIGHBOURS).as_u64().unwrap();
     assert!((3..=12).contains(&count), "{count}");
     // They are elsewhere, and the most similar comes first.
-    let values =
-        browser.eval("[...document.querySelectorAll('#neighbours .caption')].map((c) => +c.textContent)");
-    let values: Vec<f64> = values
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_f64().unwrap())
-        .collect();
+    let values: Vec<f64> =
+        browser.list("[...document.querySelectorAll('#neighbours .caption')].map((c) => +c.textContent)");
     assert!(
         values.is_sorted_by(|a, b| a >= b) && values[0] > 0.5 && values[0] <= 1.001,
         "{values:?}"
@@ -150,18 +144,11 @@ pub fn search(browser: &mut Browser, pages: &Pages) {
     gallery(browser, pages, "", DESKTOP);
     let mut shown = |words: &str| {
         let words = json!(words);
-        let found = browser.eval(&format!(
+        browser.list::<String>(&format!(
             "(() => {{ const search = document.getElementById('search'); search.value = {words}; \
              search.dispatchEvent(new Event('input')); \
              return [...document.querySelectorAll('#cards .group')].filter((card) => !card.hidden).map((card) => card.id); }})()"
-        ));
-        let ids: Vec<String> = found
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|v| v.as_str().unwrap().into())
-            .collect();
-        ids
+        ))
     };
     let all = shown("");
     let number = all[0].strip_prefix("prototype-").unwrap().to_owned();
@@ -178,13 +165,7 @@ pub fn search(browser: &mut Browser, pages: &Pages) {
     let order = "(() => { const order = document.getElementById('order'); order.value = 'number'; \
                  order.dispatchEvent(new Event('change')); \
                  return [...document.querySelectorAll('#cards .group')].map((card) => +card.id.split('-')[1]); })()";
-    let found = browser.eval(order);
-    let numbers: Vec<u64> = found
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_u64().unwrap())
-        .collect();
+    let numbers: Vec<u64> = browser.list(order);
     assert!(numbers.is_sorted() && numbers.len() == all.len(), "{numbers:?}");
     let count = browser.eval("document.getElementById('count').textContent");
     assert_eq!(count, format!("{0} of {0} prototypes.", all.len()));

@@ -12,6 +12,7 @@ mod cdp;
 #[path = "../common/mod.rs"]
 mod common;
 mod gallery;
+mod naming;
 mod report;
 
 use std::collections::HashSet;
@@ -52,6 +53,11 @@ fn main() -> ExitCode {
             ("gallery_by_keyboard", gallery::by_keyboard),
             ("gallery_search", gallery::search),
             ("gallery_of_a_link", gallery::of_a_link),
+            ("naming_by_mouse", naming::by_mouse),
+            ("naming_by_keyboard", naming::by_keyboard),
+            ("naming_of_a_file", naming::of_a_file),
+            ("naming_on_a_phone", naming::on_a_phone),
+            ("naming_without_scripts", naming::without_scripts),
         ]
         .into_iter()
         .map(|(name, test)| {
@@ -70,7 +76,7 @@ fn main() -> ExitCode {
 struct Pages {
     report: PathBuf,
     gallery: PathBuf,
-    _place: Place,
+    place: Place,
 }
 
 impl Pages {
@@ -111,7 +117,7 @@ impl Pages {
         Self {
             report: place.path("run/report.html"),
             gallery,
-            _place: place,
+            place,
         }
     }
 }

@@ -126,9 +126,17 @@ pub(crate) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> Result<(), PictureE
 /// # Errors
 /// As [`decode_rgb`], but for reading.
 pub fn decode_rgb_bytes(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, PictureError> {
+    Ok(decode_and_turn(bytes, options)?.0)
+}
+
+/// The same, and whether the picture was turned: then it does not lie in the file as it is here.
+///
+/// # Errors
+/// As [`decode_rgb_bytes`].
+pub fn decode_and_turn(bytes: &[u8], options: &DecodeOptions) -> Result<(Picture, bool), PictureError> {
     let mut decoder = Decoder::default();
     decoder.decode_part(bytes, options, |width, height| ((), [whole(width, height); 2]))?;
-    Ok(decoder.picture)
+    Ok((decoder.picture, decoder.turned))
 }
 
 /// The memory a thread keeps to decode one picture after another.
@@ -137,6 +145,8 @@ pub(crate) struct Decoder {
     jpeg: jpeg::Memory,
     /// What was decoded last.
     pub(crate) picture: Picture,
+    /// Whether it was turned as its EXIF orientation says.
+    turned: bool,
 }
 
 /// What came of decoding a part of a picture.
@@ -187,6 +197,7 @@ impl Decoder {
         options: &DecodeOptions,
         pick: &mut dyn FnMut(u32, u32) -> Option<[CropBox; 2]>,
     ) -> Result<(u32, u32), PictureError> {
+        self.turned = false;
         if bytes.is_empty() {
             return Err(PictureError::Empty);
         }
@@ -203,11 +214,9 @@ impl Decoder {
             }
             format => other::decode(bytes, format, options)?,
         };
-        self.picture = if options.exif_orientation {
-            orient::turn(picture, orientation)
-        } else {
-            picture
-        };
+        // What is not to be applied is none (`orient::applied`).
+        self.turned = orientation != image::metadata::Orientation::NoTransforms;
+        self.picture = orient::turn(picture, orientation);
         Ok((0, 0))
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use slotcon_data::labelled::{ClassTable, Classes, Pair};
 use slotcon_data::picture::DecodeOptions;
 use slotcon_data::{LabelMap, Picture};
-use slotcon_metrics::{ClusterScore, Confusion, Matching};
+use slotcon_metrics::{Assignment, ClusterScore, Confusion, Matching};
 
 use crate::clusters::baselines::{ColourClusters, ColourConfig, PixelFeatures};
 use crate::clusters::features::FeatureClusters;
@@ -197,12 +197,25 @@ impl TestSet {
         Confusion::new(self.classes(), clusters, self.classes.ignore_index)
     }
 
+    /// The classes of the labels.
+    pub fn class_names(&self) -> &[String] {
+        &self.classes.classes
+    }
+
     /// What a confusion matrix over this set amounts to.
     ///
     /// # Errors
     /// A set in which every pixel is ignored.
     pub fn score(&self, confusion: &Confusion, matching: Matching) -> Result<Measured, Error> {
-        let score = ClusterScore::of(confusion, matching)?;
+        self.score_as(confusion, Assignment::of(confusion, matching))
+    }
+
+    /// The same where each cluster stands for the class that `assignment` gives it.
+    ///
+    /// # Errors
+    /// A set in which every pixel is ignored.
+    pub fn score_as(&self, confusion: &Confusion, assignment: Assignment) -> Result<Measured, Error> {
+        let score = ClusterScore::as_assigned(confusion, assignment)?;
         let names = self.classes.classes.iter().cloned();
         let part = |classes: std::ops::Range<usize>| SubsetScore::of(&score, confusion, classes);
         let things = self.classes.things;
@@ -282,10 +295,14 @@ impl TestSet {
 
     /// How it is measured, in words.
     pub fn protocol(&self, matching: Matching) -> String {
-        let matched = match matching {
+        self.protocol_with(match matching {
             Matching::Hungarian => "one-to-one (Hungarian) matching",
             Matching::Majority => "every cluster matched to the class it has most of",
-        };
+        })
+    }
+
+    /// The same where clusters came to classes as `matched` says.
+    pub fn protocol_with(&self, matched: &str) -> String {
         format!(
             "{} pictures, short side {} px, centre crop, arg-max over clusters, one confusion matrix, {matched}, {} classes",
             self.pictures.len(),

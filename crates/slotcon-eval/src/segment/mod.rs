@@ -2,6 +2,7 @@
 
 mod grouped;
 pub mod masks;
+mod named;
 mod tiles;
 pub mod upsample;
 
@@ -9,6 +10,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 pub use grouped::GroupedPicture;
+pub use named::NamedSegments;
 use slotcon::Checkpoint;
 use slotcon::interop::{init_backbone, inspect};
 use slotcon::method::grouping::normalize;
@@ -123,6 +125,19 @@ impl Segmenter {
     /// K, the number of prototypes.
     pub fn prototypes(&self) -> usize {
         self.model.config().prototypes as usize
+    }
+
+    /// What tells the prototypes of this branch from all others: the CRC-32 of their numbers `[K, D]` as float32, eight hexadecimal
+    /// digits. One more step of training gives another.
+    ///
+    /// # Errors
+    /// A failure of libtorch.
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        let prototypes = self.network().prototypes().detach();
+        let values: Vec<f32> =
+            Vec::try_from(prototypes.to_device(Device::Cpu).to_kind(Kind::Float).view([-1]))?;
+        let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        Ok(format!("{:08x}", crc32fast::hash(&bytes)))
     }
 
     /// The device that the network computes on.

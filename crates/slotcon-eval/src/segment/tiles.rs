@@ -15,6 +15,15 @@ impl Segmenter {
     /// # Errors
     /// A failure of libtorch, such as too little memory.
     pub fn segment_in_tiles(&self, picture: &Picture, seen: &Picture, tile: u32) -> Result<Vec<u16>, Error> {
+        let (height, width) = (i64::from(picture.height()), i64::from(picture.width()));
+        Ok(winners(&self.scores_in_tiles(seen, tile)?, height, width)?)
+    }
+
+    /// As [`Segmenter::scores`], in tiles as [`Segmenter::segment_in_tiles`].
+    ///
+    /// # Errors
+    /// A failure of libtorch, such as too little memory.
+    pub fn scores_in_tiles(&self, seen: &Picture, tile: u32) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
         let stride = self.recipe().output_stride()?.pixels() as u32;
         let (rows, columns) = (
@@ -47,8 +56,7 @@ impl Segmenter {
                 total += weight;
             }
         }
-        let (height, width) = (i64::from(picture.height()), i64::from(picture.width()));
-        Ok(winners(&(sums / weights), height, width)?)
+        Ok(sums / weights)
     }
 }
 

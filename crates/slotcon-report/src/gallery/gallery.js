@@ -3,6 +3,7 @@
   const $ = (id) => document.getElementById(id);
   const read = (element) => JSON.parse(element.textContent);
   const { dims, prototypes } = read($("index"));
+  const naming = openNaming(read($("names")));
   const pictures = [...document.querySelectorAll("script.picture")].map(read);
   const percent = (share) => `${(100 * share).toFixed(share < 0.00095 ? 2 : share < 0.0995 ? 1 : 0)} %`.replace(/^0\.00 /, "< 0.01 ");
 
@@ -68,7 +69,7 @@
   const paintMask = (style, ids, width, k) => {
     if (style === "all") {
       const palette = new Map();
-      for (const id of new Set(ids)) palette.set(id, rgba(...colour(id), 140));
+      for (const id of new Set(ids)) palette.set(id, rgba(...colour(naming.first(id)), 140));
       return (i) => palette.get(ids[i]);
     }
     if (style === "tint") return (i) => (ids[i] === k ? RED : 0);
@@ -213,13 +214,15 @@
     sure: (a, b) => b.sure - a.sure,
   };
 
-  /** Every word of the search must fit: a number the prototype, `>5%` the size, anything else a file name. */
+  /** Every word of the search must fit: a number the prototype, `>5%` the size, `?` no name, anything else a name. */
   const fits = (word) => {
+    if (word === "?") return (entry) => naming.of(entry.number) === undefined;
     const size = /^([<>])(\d*\.?\d+)%?$/.exec(word);
     if (size) return ({ share }) => (size[1] === ">" ? 100 * share > +size[2] : 100 * share < +size[2]);
     const number = /^#?(\d+)$/.exec(word);
     return (entry) =>
       (number !== null && entry.number === +number[1]) ||
+      naming.of(entry.number)?.toLowerCase().includes(word) ||
       // Digits alone are a prototype's number unless there are more of them than a number has.
       ((number === null || word.length > 4) && entry.names.some((name) => name.includes(word)));
   };
@@ -295,6 +298,7 @@
     $("viewer-title").textContent = picture.name;
     $("place").textContent =
       `Place ${cell[0] + 1} of ${picture.grid[1]} across, ${cell[1] + 1} of ${picture.grid[0]} down: prototype ${here}` +
+      (naming.of(here) ? `, ${naming.of(here)}` : "") +
       (known ? ` (${percent(known.share)} of all places)` : "");
     large.setAttribute("aria-label", `${picture.name}; ${$("place").textContent}`);
     put($("mark"), picture, cell);
@@ -394,13 +398,16 @@
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("search").addEventListener("input", arrange);
   $("order").addEventListener("change", arrange);
-  style.addEventListener("change", () =>
+  const redrawAll = () =>
     document.querySelectorAll("#cards canvas").forEach((canvas) => {
       // Those out of sight are drawn when they come into it.
       if (canvas.width > 1) canvas.redraw();
-    }),
-  );
+    });
+  style.addEventListener("change", redrawAll);
+  // Joined groups have one colour.
+  naming.onChange(() => style.value === "all" && redrawAll());
   window.addEventListener("hashchange", follow);
+  nameCards(naming, cards, { colour, percent });
   arrange();
   follow();
 })();

@@ -10,7 +10,7 @@ use slotcon_data::source::readable;
 use slotcon_eval::pictures::InputPicture;
 use slotcon_eval::segment::GroupedPicture;
 use slotcon_eval::survey::Survey;
-use slotcon_eval::{Pictures, ProgressSink, Segmenter};
+use slotcon_eval::{Names, Pictures, ProgressSink, Segmenter};
 use slotcon_weights::atomic_file::AtomicFile;
 
 use super::run_length;
@@ -18,7 +18,12 @@ use crate::error::Error;
 use crate::page::{self, base64, escape, jpeg, json_in_script, percent};
 
 const STYLE: &str = include_str!("gallery.css");
-const SCRIPT: &str = include_str!("gallery.js");
+/// In the order in which they run.
+const SCRIPTS: [&str; 3] = [
+    include_str!("naming.js"),
+    include_str!("naming_bar.js"),
+    include_str!("gallery.js"),
+];
 const BODY: &str = include_str!("gallery.html");
 /// Short side of the pictures in the page.
 const SIDE: u32 = 224;
@@ -56,7 +61,8 @@ struct Shown {
     features: String,
 }
 
-/// Writes the gallery of `survey` as one self-contained page; `source` says whose it is. Pictures are looked at again and written one at a time.
+/// Writes the gallery of `survey` as one self-contained page, on which one names the prototypes, beginning with `names`; `source` says
+/// whose it is. Pictures are looked at again and written one at a time.
 ///
 /// # Errors
 /// What the file system says (nothing half-written stays); a failure of libtorch.
@@ -66,6 +72,7 @@ pub fn write_html(
     segmenter: &Segmenter,
     pictures: &Pictures,
     survey: &Survey,
+    names: &Names,
     progress: &mut dyn ProgressSink,
 ) -> Result<(), Error> {
     let chosen = survey.chosen();
@@ -91,10 +98,15 @@ pub fn write_html(
     let body = BODY
         .replace("{{source}}", &escape(source))
         .replace("{{facts}}", &facts(segmenter, pictures, survey))
-        .replace("{{notes}}", &notes(segmenter, survey));
+        .replace("{{notes}}", &notes(segmenter, survey))
+        .replace("{{list}}", &list(pictures, survey, names));
     file.write(body.as_bytes())?;
-    let index = json_in_script(&index)?;
-    file.write(format!("<script type=\"application/json\" id=\"index\">{index}</script>\n").as_bytes())?;
+    for (id, json) in [
+        ("index", json_in_script(&index)?),
+        ("names", json_in_script(names)?),
+    ] {
+        file.write(format!("<script type=\"application/json\" id=\"{id}\">{json}</script>\n").as_bytes())?;
+    }
 
     progress.begin("drawing", chosen.len());
     let mut written = 0;
@@ -112,7 +124,10 @@ pub fn write_html(
     for _ in written..chosen.len() {
         file.write(element("null").as_bytes())?;
     }
-    file.write(format!("<script>\n{SCRIPT}</script>\n{}", page::TAIL).as_bytes())?;
+    for script in SCRIPTS {
+        file.write(format!("<script>\n{script}</script>\n").as_bytes())?;
+    }
+    file.write(page::TAIL.as_bytes())?;
     Ok(file.finish()?)
 }
 
@@ -160,6 +175,25 @@ fn facts(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> String 
         ranking.by_size().len(),
         ranking.looked_at(),
         pictures.input().side,
+    )
+}
+
+/// The prototypes as text, for those who see the page without its script.
+fn list(pictures: &Pictures, survey: &Survey, names: &Names) -> String {
+    let ranking = &survey.ranking;
+    let row = |&k: &usize| {
+        let best = ranking.best(k).iter();
+        let best = Vec::from_iter(best.map(|hit| escape(&readable(&pictures.name(hit.picture)))));
+        format!(
+            "<tr><td>{k}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            escape(names.of(k).unwrap_or_default()),
+            percent(ranking.share(k)),
+            best.join(", ")
+        )
+    };
+    format!(
+        "<table class=\"card\"><tr><th>Prototype</th><th>Name</th><th>Of all places</th><th>Best pictures</th></tr>\n{}</table>\n",
+        survey.shown.iter().map(row).collect::<String>()
     )
 }
 

@@ -39,6 +39,11 @@ impl Grouping {
         }
     }
 
+    /// S, `[K, D]`.
+    pub(super) fn prototypes(&self) -> &Tensor {
+        &self.prototypes
+    }
+
     /// Scores, then slots, of features z `[B, N, D]` that lie on a `grid` of h x w positions (equations 1 and 3).
     pub fn forward(&self, features: Tensor, grid: (i64, i64)) -> Groups {
         let scores = normalize(&features).matmul(&normalize(&self.prototypes).tr());

@@ -55,6 +55,11 @@ impl Mode {
 }
 
 impl Network {
+    /// The learnt prototypes S, `[K, D]`.
+    pub fn prototypes(&self) -> &Tensor {
+        self.grouping.prototypes()
+    }
+
     /// The last stage's feature map `[B, C, h, w]` of normalised pictures `[B, 3, H, W]`.
     ///
     /// # Errors
