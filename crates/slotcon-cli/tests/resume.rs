@@ -209,7 +209,10 @@ fn a_run_may_be_given_a_length_of_time() {
     assert!(log.contains(&format!("{steps} steps in the time given")), "{log}");
 
     let said = fail(&mut place.pretrain("other", &["--budget", "soon"]));
-    assert!(said.contains("'soon' is no length of time; write it as 30m"), "{said}");
+    assert!(
+        said.contains("'soon' is no length of time; write it as 30m"),
+        "{said}"
+    );
     let said = fail(&mut place.pretrain("other", &["--budget", "1m", "--steps", "3"]));
     assert!(said.contains("cannot be used with"), "{said}");
     assert!(!place.path("other").exists());

@@ -16,8 +16,8 @@ use crate::error::{Error, RunError};
 use crate::machine::cores;
 use crate::observers::{EventWriter, Level, LogFile, MetricsFile, Observer, Observers};
 use crate::outcome::Outcome;
-use crate::process_group::{Launch, ProcessGroup, Waiting};
 use crate::precision;
+use crate::process_group::{Launch, ProcessGroup, Waiting};
 use crate::recipe::{Precision, RunRecipe, TaskRecipe};
 use crate::resume::{same_on_all_ranks, same_run};
 use crate::run_directory::RunDirectory;
@@ -153,7 +153,9 @@ fn as_one_of<T: Task>(
 ) -> Result<Outcome, Error> {
     let directory = RunDirectory::at(&options.out);
     let device = device::parse_for(&options.device, group.launch().local_rank)?;
-    let tried = own.as_ref().is_some_and(|recipe| recipe.run().precision == Precision::Auto);
+    let tried = own
+        .as_ref()
+        .is_some_and(|recipe| recipe.run().precision == Precision::Auto);
     let (mut recipe, progress, checkpoint) = decide(group, own, options, &directory, device)?;
     recipe.check()?;
     recipe.optim().per_rank_batch(group.launch().size)?;

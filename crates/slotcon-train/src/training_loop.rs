@@ -212,7 +212,11 @@ impl<'a, T: Task> TrainingLoop<'a, T> {
         let outcome = Outcome {
             step: self.progress.step,
             end,
-            ending: if self.progress.step >= end { Ending::Done } else { ending },
+            ending: if self.progress.step >= end {
+                Ending::Done
+            } else {
+                ending
+            },
             total_steps: self.progress.total_steps,
             last,
             checkpoint: directory.last(),

@@ -16,11 +16,13 @@ use slotcon_data::BadPicture;
 use slotcon_nn::{Init, Store};
 use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
-use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, OptimizerName, Precision, Published, RunRecipe, ScheduleName};
+use slotcon_train::recipe::{
+    LoadingRecipe, OptimRecipe, OptimizerName, Precision, Published, RunRecipe, ScheduleName,
+};
 use slotcon_train::task::{Batches, Forward, Part, Position, Share, Validation};
 use slotcon_train::{
-    Checkpoint, Ending, Error, Launch, Numbers, Options, Outcome, RecipeError, RunDirectory, Start, Task, TaskRecipe,
-    train,
+    Checkpoint, Ending, Error, Launch, Numbers, Options, Outcome, RecipeError, RunDirectory, Start, Task,
+    TaskRecipe, train,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -378,14 +380,20 @@ fn a_budget_of_time_becomes_a_number_of_steps_in_the_recipe() {
     let out = folder.path().join("run");
     let budget = Some(Duration::from_millis(300));
     let outcome = run_for(ToyRecipe::default(), &out, Start::New, Launch::default(), budget).unwrap();
-    assert_eq!((outcome.step, outcome.ending), (outcome.total_steps, Ending::Done));
+    assert_eq!(
+        (outcome.step, outcome.ending),
+        (outcome.total_steps, Ending::Done)
+    );
     // A step of the toy takes less than the 5 ms of which 60 would fill the budget.
     assert!(outcome.total_steps > STEPS, "{}", outcome.total_steps);
     assert_eq!(length(&out), outcome.total_steps);
     // A run that goes on has its length already.
     let recipe = Checkpoint::<ToyRecipe>::open(&outcome.checkpoint).unwrap().recipe;
     let again = run_for(recipe, &out, Start::Resume, Launch::default(), budget).unwrap();
-    assert_eq!((again.step, again.total_steps), (outcome.step, outcome.total_steps));
+    assert_eq!(
+        (again.step, again.total_steps),
+        (outcome.step, outcome.total_steps)
+    );
 }
 
 #[test]
@@ -421,7 +429,9 @@ fn the_number_format_that_auto_became_is_the_one_a_run_goes_on_with() {
     let became = written();
     assert_ne!(became, Precision::Auto);
     // As if it had begun on another machine.
-    let other = [Precision::F32, Precision::Bf16].into_iter().find(|p| *p != became);
+    let other = [Precision::F32, Precision::Bf16]
+        .into_iter()
+        .find(|p| *p != became);
     let mut recipe = auto(10);
     recipe.run.precision = other.unwrap();
     run_as(recipe, &out, Start::Overwrite, Launch::default()).unwrap();

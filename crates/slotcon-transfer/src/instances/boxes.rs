@@ -96,7 +96,10 @@ fn sides_and_centre(boxes: &Tensor) -> Result<[Tensor; 4], Error> {
 
 /// `f` of every number of `x`, computed in float64 and rounded once to the kind of `x`. The float32 `exp` and `log` of MKL differ between
 /// processors by a last digit, and that is enough to change which of two overlapping boxes is kept.
-fn rounded_once(x: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>) -> Result<Tensor, tch::TchError> {
+fn rounded_once(
+    x: &Tensor,
+    f: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>,
+) -> Result<Tensor, tch::TchError> {
     f(&x.f_to_kind(Kind::Double)?)?.f_to_kind(x.kind())
 }
 
