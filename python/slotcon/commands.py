@@ -124,33 +124,49 @@ def embed(
 
 def segment(
     *,
-    out: PathLike,
+    out: PathLike | None = None,
     data: Paths,
     checkpoint: PathLike,
     which: Which = "teacher",
     side: int | None = None,
     tile: int | None = None,
     masks: bool = False,
+    names: PathLike | None = None,
+    dataset: PathLike | None = None,
+    unsure: float | None = None,
     device: str = "auto",
 ) -> Path:
     """Cuts pictures into the groups that were learned: `NAME.labels.png` and `NAME.overlay.png` in `out`.
 
     Args:
-        out: the folder; made if it does not exist.
+        out: the folder; made if it does not exist. May be left out where `dataset` is given.
         data: pictures, or folders of pictures.
         checkpoint: a checkpoint of pretraining or of semantic fine-tuning, or a run directory.
         which: the network (pretraining only).
         side: short side in pixels at which a pretrained network sees a picture; None: 320.
         tile: see pictures in overlapping tiles of this many pixels.
         masks: also write `NAME.masks.json` (COCO's RLE).
+        names: names of the prototypes, as the gallery page saves them (`names.json`): masks are by name.
+        dataset: a new folder for a labelled data set by these names: `images/`, `labels/`, `classes.json`, `confidence.csv`.
+        unsure: give no class (255) to pixels whose group has a lower probability, 0 to 1.
         device: as for `pretrain`.
+
+    Returns:
+        `out`, or `dataset` where there is no `out`.
 
     Raises:
         slotcon.Error: with the program's message.
+        ValueError: neither `out` nor `dataset`.
     """
+    written = dataset if out is None else out
+    if written is None:
+        raise ValueError("give out=, a folder for the masks, or dataset=, one for a labelled data set")
     options = {
         "checkpoint": _path(checkpoint),
-        "out": _path(out),
+        "out": None if out is None else _path(out),
+        "names": None if names is None else _path(names),
+        "dataset": None if dataset is None else _path(dataset),
+        "unsure": unsure,
         "student": which == "student",
         "side": side,
         "tile": tile,
@@ -158,7 +174,7 @@ def segment(
         "device": device,
     }
     run("segment", options, _paths(data))
-    return Path(_path(out))
+    return Path(_path(written))
 
 
 def export(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from pathlib import Path
 
 import checkpoints
@@ -89,6 +91,34 @@ def close(ours: numpy.ndarray, theirs: numpy.ndarray, what: str) -> None:
 def cosine(dense: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
     unit, prototypes = (torch.nn.functional.normalize(x, dim=1) for x in (dense, prototypes))
     return torch.einsum("bdhw,kd->bkhw", unit, prototypes)
+
+
+def test_groups_by_name(run: slotcon.Run, photos: Path, tmp_path: Path) -> None:
+    prototypes = slotcon.load(run.path).prototypes.detach().numpy().astype("<f4")
+    names = {
+        "version": 1,
+        "prototypes": len(prototypes),
+        "checkpoint": f"{zlib.crc32(prototypes.tobytes()):08x}",
+        "names": {str(k): "even" if k % 2 == 0 else "odd" for k in range(len(prototypes))},
+        "background": [],
+    }
+    file = tmp_path / "names.json"
+    file.write_text(json.dumps(names))
+    common = {"data": photos, "checkpoint": run.path, "side": SIDE, "device": "cpu"}
+    slotcon.segment(out=tmp_path / "groups", **common)
+    found = slotcon.segment(dataset=tmp_path / "set", names=file, **common)
+    assert found == tmp_path / "set"
+    classes = json.loads((found / "classes.json").read_text())["classes"]
+    parity = numpy.array([classes.index("even"), classes.index("odd")])
+    pictures = sorted(photos.iterdir())
+    for picture in pictures:
+        groups = numpy.asarray(Image.open(tmp_path / "groups" / f"{picture.name}.labels.png"))
+        labels = numpy.asarray(Image.open(found / "labels" / f"{picture.stem}.png"))
+        # The winner is the name whose prototypes are the most probable together: the single best prototype's as a rule.
+        assert (labels == parity[groups % 2]).mean() > 0.5
+    assert len(list((found / "images").iterdir())) == len(pictures)
+    with pytest.raises(ValueError, match="dataset="):
+        slotcon.segment(data=photos, checkpoint=run.path)
 
 
 def test_a_trained_run(run: slotcon.Run, photos: Path, tmp_path: Path) -> None:

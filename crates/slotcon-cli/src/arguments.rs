@@ -7,6 +7,7 @@ use slotcon::method::Branch;
 use slotcon_data::Layout;
 use slotcon_data::picture::left_as_they_lie;
 use slotcon_data::source::LeftOut;
+use slotcon_eval::segment::Views;
 use slotcon_eval::{InputConfig, Pictures, Segmenter};
 use slotcon_train::{RunDirectory, device};
 
@@ -49,6 +50,37 @@ impl NetworkArgs {
     /// A folder that is no run directory.
     pub fn file(&self) -> anyhow::Result<PathBuf> {
         weights_of(&self.checkpoint)
+    }
+}
+
+/// How often a pretrained network looks at a picture.
+#[derive(Debug, clap::Args)]
+pub struct ViewsArgs {
+    /// Also look at the picture mirrored, and average the scores: twice the time.
+    #[arg(long)]
+    mirror: bool,
+    /// Look at the picture at these short sides in place of one, and average the scores, e.g. --sides 256,320,400.
+    #[arg(long, value_name = "PIXELS,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(33..=4096))]
+    sides: Vec<u32>,
+}
+
+impl ViewsArgs {
+    /// What they say.
+    pub fn views(&self) -> Views {
+        Views {
+            sides: self.sides.clone(),
+            mirror: self.mirror,
+        }
+    }
+
+    /// Whether sizes are given.
+    pub fn resizes(&self) -> bool {
+        !self.sides.is_empty()
+    }
+
+    /// Those that are given, and whether: for commands that cannot use them.
+    pub fn given(&self) -> [(&'static str, bool); 2] {
+        [("--mirror", self.mirror), ("--sides", self.resizes())]
     }
 }
 

@@ -62,6 +62,14 @@ fn masks_maps_and_tiles() {
         64
     );
 
+    // Several looks at a picture.
+    let often = place.path("often");
+    succeed(&mut segment(&place, &often, &["--sides", "64,96", "--mirror"]));
+    let map = read_label_map(&often.join("000000.png.labels.png")).unwrap();
+    assert_eq!((map.width(), map.height()), (64, 64));
+    let said = fail(&mut segment(&place, &often, &["--sides", "64", "--side", "96"]));
+    assert!(said.contains("cannot be used with"), "{said}");
+
     std::fs::write(place.pictures().join("broken.png"), b"no picture").unwrap();
     let said = fail(&mut segment(&place, &whole, &[]));
     assert!(

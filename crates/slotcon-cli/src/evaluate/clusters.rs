@@ -11,7 +11,7 @@ use slotcon_metrics::Matching;
 use super::labelled::LabelledArgs;
 use super::named::Naming;
 use super::table::Table;
-use crate::arguments::{JsonArg, NetworkArgs, say_orientation};
+use crate::arguments::{JsonArg, NetworkArgs, ViewsArgs, say_orientation};
 use crate::status::Status;
 
 /// Unsupervised semantic segmentation: the groups of every pixel against true label maps, by mean intersection over union
@@ -40,6 +40,8 @@ pub struct Args {
     #[arg(long)]
     baselines: bool,
     #[command(flatten)]
+    views: ViewsArgs,
+    #[command(flatten)]
     output: JsonArg,
 }
 
@@ -48,7 +50,15 @@ pub struct Args {
 /// # Errors
 /// A file that cannot be used.
 pub fn run(args: &Args) -> anyhow::Result<Status> {
-    let segmenter = args.labelled.seen_by(args.network.open()?);
+    if args.views.resizes() && args.labelled.network_side.is_some() {
+        anyhow::bail!(
+            "--sides says at which sizes the network sees a picture, and --network-side at which one: give one of them"
+        );
+    }
+    let views = args.views.views();
+    let segmenter = args
+        .labelled
+        .seen_by(args.network.open()?.with_views(views.clone()));
     let names = match &args.names {
         Some(file) => Some(Naming::open(file, &segmenter)?),
         None => None,
@@ -81,7 +91,8 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let protocol = match &names {
         Some(names) => set.protocol_with(&names.protocol()),
         None => set.protocol(matching),
-    } + &of_set;
+    } + &of_set
+        + &views.protocol();
 
     let mut text = table(&rows, &protocol);
     let mut json = as_json(&rows, &protocol)?;

@@ -36,7 +36,7 @@ pub struct LabelledArgs {
     /// Short side at which the network sees the pictures, if not --side: its own crops may have shown everything smaller.
     /// Labels, and the measure, stay at --side.
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=4096))]
-    network_side: Option<u32>,
+    pub network_side: Option<u32>,
     #[command(flatten)]
     orientation: OrientationArg,
 }

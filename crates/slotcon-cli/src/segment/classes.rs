@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Status> {
         ("--student", args.network.student),
         ("--names", args.names.is_some()),
     ];
-    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+    if let Some((option, _)) = given.iter().chain(&args.views.given()).find(|(_, given)| *given) {
         bail!(
             "{option} is for pretrained networks; {} is fine-tuned and sees pictures as its recipe says ([test])",
             file.display()

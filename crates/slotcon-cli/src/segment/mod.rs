@@ -4,6 +4,7 @@ mod classes;
 mod dataset;
 mod named;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -18,7 +19,7 @@ use slotcon_train::checkpoint::About;
 use slotcon_transfer::semantic::SemanticRecipe;
 use slotcon_weights::atomic_file::{WriteError, write_bytes};
 
-use crate::arguments::{NetworkArgs, OrientationArg, exit, say_orientation};
+use crate::arguments::{NetworkArgs, OrientationArg, ViewsArgs, exit, say_orientation};
 use crate::results::{Taken, in_turn, make_folder, place_below, with_ending};
 use crate::status::Status;
 
@@ -57,16 +58,18 @@ pub struct Args {
     unsure: Option<f32>,
     /// Short side at which a pretrained network sees a picture [default: 320]. Twice as many pixels make masks twice as fine, four
     /// times as slow; far from the size of the training crops the groups get worse.
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(33..=16384))]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "sides", value_parser = clap::value_parser!(u32).range(33..=16384))]
     side: Option<u32>,
     /// Show a picture (resized to --side) to a pretrained network in tiles of this size that overlap by a quarter, rounded up to
     /// whole positions: large pictures in little memory, and groups as in crops of that size. Without it, all at once.
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(64..=4096))]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "sides", value_parser = clap::value_parser!(u32).range(64..=4096))]
     tile: Option<u32>,
     /// Also write the mask of every group or class in a picture: a JSON list of its number (and name), area, bbox and segmentation
     /// as COCO's compressed RLE (pycocotools.mask.decode).
     #[arg(long)]
     masks: bool,
+    #[command(flatten)]
+    views: ViewsArgs,
     #[command(flatten)]
     orientation: OrientationArg,
     /// Pictures, or folders of pictures.
@@ -83,7 +86,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if About::open(&args.network.file()?)?.task == SemanticRecipe::TASK {
         return classes::run(args);
     }
-    let segmenter = args.network.open()?;
+    let segmenter = args.network.open()?.with_views(args.views.views());
     if let Some(file) = &args.names {
         return named::run(args, file, &segmenter);
     }
@@ -112,8 +115,11 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
 
 impl Args {
     /// A picture as a pretrained network sees it.
-    fn seen(&self, picture: &Picture) -> Picture {
-        resize_short_side(picture, self.side.unwrap_or(SIDE))
+    fn seen<'a>(&self, picture: &'a Picture) -> Cow<'a, Picture> {
+        match self.views.resizes() {
+            true => Cow::Borrowed(picture),
+            false => Cow::Owned(resize_short_side(picture, self.side.unwrap_or(SIDE))),
+        }
     }
 
     /// Where the results called `name` go, if `--out` was given.

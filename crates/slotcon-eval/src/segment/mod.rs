@@ -5,6 +5,7 @@ pub mod masks;
 mod named;
 mod tiles;
 pub mod upsample;
+mod views;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -20,6 +21,7 @@ use slotcon_data::Picture;
 use slotcon_data::resize::resize_short_side;
 use slotcon_train::normalise::normalise;
 use tch::{Device, Kind, Tensor};
+pub use views::Views;
 
 use crate::error::Error;
 use crate::segment::upsample::winners;
@@ -32,6 +34,7 @@ pub struct Segmenter {
     device: Device,
     recipe: Recipe,
     input_size: Option<u32>,
+    views: Views,
 }
 
 impl Segmenter {
@@ -59,6 +62,7 @@ impl Segmenter {
             device,
             recipe: recipe.clone(),
             input_size: None,
+            views: Views::default(),
         })
     }
 
@@ -102,6 +106,7 @@ impl Segmenter {
         let initial = Self::from_recipe(&self.recipe, self.branch, self.device)?;
         Ok(Self {
             input_size: self.input_size,
+            views: self.views.clone(),
             ..initial
         })
     }
@@ -113,6 +118,11 @@ impl Segmenter {
             input_size: Some(side),
             ..self
         }
+    }
+
+    /// The same, but it looks at every picture as often as `views` say, and averages the scores.
+    pub fn with_views(self, views: Views) -> Self {
+        Self { views, ..self }
     }
 
     fn seen<'a>(&self, picture: &'a Picture) -> Cow<'a, Picture> {
@@ -163,15 +173,29 @@ impl Segmenter {
         }
     }
 
-    /// Scores of every prototype on the network's grid, `[h, w, K]`.
+    /// Scores of every prototype on the network's grid, `[h, w, K]`; of several [`Views`] the mean on the finest of their grids.
     ///
     /// # Errors
     /// A failure of libtorch, such as too little memory.
     pub fn scores(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
-        let groups = self.groups(std::slice::from_ref(picture))?;
-        let (h, w) = groups.grid;
-        Ok(groups.scores.reshape([h, w, -1]))
+        let once = |pixels: &Tensor| -> Result<Tensor, Error> {
+            let groups = self.network().forward(pixels, Mode::default())?;
+            let (h, w) = groups.grid;
+            Ok(groups.scores.reshape([h, w, -1]))
+        };
+        let mut all = Vec::new();
+        for seen in self.views.sizes(picture) {
+            let pixels = self.pixels(std::slice::from_ref(seen.as_ref()));
+            all.push(once(&pixels)?);
+            if self.views.mirror {
+                all.push(once(&pixels.f_flip([3])?)?.f_flip([1])?);
+            }
+        }
+        match all.len() {
+            1 => Ok(all.remove(0)),
+            _ => Ok(views::mean_on_finest(all)?),
+        }
     }
 
     /// Dense features `[B, N, D]`, scores `[B, N, K]` and slots `[B, K, D]` of pictures of one size.
