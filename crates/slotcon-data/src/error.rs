@@ -197,6 +197,14 @@ pub enum PictureError {
     /// The file could not be opened or read.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
+    /// The header announces no width or no height.
+    #[error("announces {width} x {height} pixels: there is nothing in it")]
+    NoPixels {
+        /// Pixels.
+        width: u64,
+        /// Pixels.
+        height: u64,
+    },
     /// The file holds nothing.
     #[error("is empty (0 bytes)")]
     Empty,

@@ -180,6 +180,24 @@ fn too_many_pixels_are_refused_before_they_are_unpacked() {
     );
 }
 
+#[test]
+fn a_picture_without_width_or_height_is_refused() {
+    for bytes in [
+        &b"P1 0 4\n"[..],
+        b"P2 3 0 255\n",
+        b"P5 0 0 255\n",
+        b"P6\t0\t8 255\n",
+    ] {
+        let error = decode_rgb_bytes(bytes, &DecodeOptions::default()).unwrap_err();
+        assert!(matches!(error, PictureError::NoPixels { .. }), "{error}");
+    }
+    let error = decode_rgb_bytes(b"P1 0 4\n", &DecodeOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "announces 0 x 4 pixels: there is nothing in it"
+    );
+}
+
 /// Flipping bytes anywhere must never break the program, whatever comes out.
 #[test]
 fn damaged_files_break_nothing() {

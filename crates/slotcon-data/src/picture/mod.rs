@@ -235,7 +235,11 @@ pub(crate) fn whole(width: u32, height: u32) -> CropBox {
     }
 }
 
+/// Refuses what a header announces if nothing can come of it.
 fn check_size(width: u64, height: u64, options: &DecodeOptions) -> Result<(), PictureError> {
+    if width == 0 || height == 0 {
+        return Err(PictureError::NoPixels { width, height });
+    }
     let max_pixels = options.max_pixels;
     if width.saturating_mul(height) > max_pixels {
         return Err(PictureError::TooLarge {
