@@ -1,7 +1,7 @@
 //! Boxes as tensors `[N, 4]` (x1, y1, x2, y2) in f32: overlap, clipping, and how one becomes another.
 
 use slotcon_torch::Error;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Widths and heights, `[..., 1]` each.
 fn sides(boxes: &Tensor) -> Result<[Tensor; 2], Error> {
@@ -94,15 +94,6 @@ fn sides_and_centre(boxes: &Tensor) -> Result<[Tensor; 4], Error> {
     Ok([width, height, x, y])
 }
 
-/// `f` of every number of `x`, computed in float64 and rounded once to the kind of `x`. The float32 `exp` and `log` of MKL differ between
-/// processors by a last digit, and that is enough to change which of two overlapping boxes is kept.
-fn rounded_once(
-    x: &Tensor,
-    f: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>,
-) -> Result<Tensor, tch::TchError> {
-    f(&x.f_to_kind(Kind::Double)?)?.f_to_kind(x.kind())
-}
-
 impl BoxCoding {
     /// The largest logarithm by which a side grows: from 16 to 1000 pixels.
     const MAX_LOG: f64 = 4.135_166_556_742_356;
@@ -117,8 +108,8 @@ impl BoxCoding {
         let parts = [
             to_x.f_sub(&x)?.f_mul_scalar(self.weights[0])?.f_div(&width)?,
             to_y.f_sub(&y)?.f_mul_scalar(self.weights[1])?.f_div(&height)?,
-            rounded_once(&to_width.f_div(&width)?, Tensor::f_log)?.f_mul_scalar(self.weights[2])?,
-            rounded_once(&to_height.f_div(&height)?, Tensor::f_log)?.f_mul_scalar(self.weights[3])?,
+            to_width.f_div(&width)?.f_log()?.f_mul_scalar(self.weights[2])?,
+            to_height.f_div(&height)?.f_log()?.f_mul_scalar(self.weights[3])?,
         ];
         Ok(Tensor::f_cat(&parts, -1)?)
     }
@@ -133,7 +124,7 @@ impl BoxCoding {
         let x = delta(0)?.f_mul(&width)?.f_add(&x)?;
         let y = delta(1)?.f_mul(&height)?.f_add(&y)?;
         let half = |delta: Tensor, side: &Tensor| {
-            let grown = rounded_once(&delta.f_clamp_max(Self::MAX_LOG)?, Tensor::f_exp)?.f_mul(side)?;
+            let grown = delta.f_clamp_max(Self::MAX_LOG)?.f_exp()?.f_mul(side)?;
             grown.f_mul_scalar(0.5)
         };
         let (across, down) = (half(delta(2)?, &width)?, half(delta(3)?, &height)?);
