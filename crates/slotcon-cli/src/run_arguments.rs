@@ -81,11 +81,7 @@ impl RunArgs {
     pub fn prepare<R: TaskRecipe>(self) -> anyhow::Result<Prepared<R>> {
         let mut settings = self.set;
         settings.extend(self.precision.map(|p| format!("run.precision={p}")));
-        if let Some(steps) = self.steps {
-            // First, so that --set has the last word.
-            settings.insert(0, "run.stop_at=0".into());
-            settings.push(format!("run.steps={steps}"));
-        }
+        set_length(&mut settings, self.steps);
         settings.extend(self.accumulate.map(|n| format!("optim.accumulate={n}")));
         let launch = Launch::from_environment()?;
         if self.ranks > 1 && !launch.is_alone() {
@@ -141,6 +137,15 @@ impl RunArgs {
             recipe,
             options: Box::new(options),
         })
+    }
+}
+
+/// Adds to `settings` of a recipe what `--steps` is short for.
+pub fn set_length(settings: &mut Vec<String>, steps: Option<u64>) {
+    if let Some(steps) = steps {
+        // First, so that --set has the last word.
+        settings.insert(0, "run.stop_at=0".into());
+        settings.push(format!("run.steps={steps}"));
     }
 }
 

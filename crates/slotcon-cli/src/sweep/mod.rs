@@ -15,7 +15,7 @@ use slotcon_report::sweep::{Sweep, SweepRun};
 use slotcon_train::{RunDirectory, Stop, TaskRecipe};
 use slotcon_weights::atomic_file::{WriteError, write_bytes};
 
-use crate::run_arguments::published;
+use crate::run_arguments::{published, set_length};
 use crate::status::Status;
 use children::{Ended, Job, run_all};
 use combinations::{Combination, Vary, combinations};
@@ -138,11 +138,7 @@ impl Args {
     /// Every run with its recipe; all of them are checked. Seed by seed, so that all combinations can be compared early.
     fn plan<'a>(&self, combinations: &'a [Combination]) -> anyhow::Result<Vec<Planned<'a>>> {
         let mut common = self.set.clone();
-        if let Some(steps) = self.steps {
-            // First, so that --set has the last word.
-            common.insert(0, "run.stop_at=0".into());
-            common.push(format!("run.steps={steps}"));
-        }
+        set_length(&mut common, self.steps);
         let load = |settings: &[String]| Recipe::load(&self.recipe, settings);
         let base = load(&common)?;
         if self.jobs > 1 && base.run.threads == 0 {
