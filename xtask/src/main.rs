@@ -14,6 +14,7 @@ mod dist;
 mod folder;
 mod house;
 mod interop;
+mod old_glibc;
 mod process;
 mod program;
 mod setup;
@@ -53,6 +54,7 @@ fn run() -> Result<()> {
         Task::Wheel(profile) => wheel::run(&root, profile),
         Task::Check(steps) => check::run(&root, &steps),
         Task::CheckCuda => check::run_cuda(&root),
+        Task::Link { python, arguments } => old_glibc::link(&python, &arguments),
     }
 }
 

