@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slotcon_data::{Dataset, PairInfo, PairMaker};
 use slotcon_nn::Store;
@@ -11,7 +12,7 @@ use slotcon_torch::distributed::Ranks;
 use slotcon_train::feed::{DeviceBatch, Feed};
 use slotcon_train::normalise::Normaliser;
 use slotcon_train::recipe::TaskRecipe;
-use slotcon_train::task::{Forward, Part, Position, Share};
+use slotcon_train::task::{Forward, Part, Position, Share, Validation};
 use slotcon_train::{Error, Metrics, Numbers, Task};
 use tch::{Device, Kind, Tensor};
 
@@ -19,6 +20,7 @@ use crate::health::GroupHealth;
 use crate::interop::{InteropError, init_backbone};
 use crate::method::teacher::momentum;
 use crate::method::{Losses, SlotCon, Step, View};
+use crate::quality::{GroupQuality, Sample};
 use crate::recipe::Recipe;
 use crate::traffic::StepTraffic;
 
@@ -33,12 +35,18 @@ pub struct Sources {
     pub init_prefix: Option<String>,
 }
 
+/// Pictures on which groups are measured while they are learned.
+const MEASURED: usize = 64;
+
 /// SlotCon being trained.
 #[derive(Debug)]
 pub struct Pretraining {
     model: SlotCon,
     normaliser: Normaliser,
     recipe: Recipe,
+    /// What is learned from, and what of it groups are measured on, once they are.
+    data: Option<Arc<Dataset>>,
+    sample: Option<Sample>,
 }
 
 impl Pretraining {
@@ -51,6 +59,8 @@ impl Pretraining {
             model: SlotCon::across(recipe.model_config()?, device, Kind::Float, ranks),
             normaliser: Normaliser::new(device),
             recipe: recipe.clone(),
+            data: None,
+            sample: None,
         })
     }
 
@@ -85,6 +95,13 @@ impl Pretraining {
             coords: info.iter().map(|pair| pair.coords[view].map(f64::from)).collect(),
             flips: info.iter().map(|pair| pair.flips[view]).collect(),
         }
+    }
+
+    /// The pictures on which groups are measured: twice as large as a crop, which is about the size at which a crop of a quarter
+    /// of the picture shows things.
+    fn load_sample(&self, data: &Arc<Dataset>) -> Sample {
+        let timeout = Duration::from_secs_f64(self.recipe.loading().read_timeout);
+        Sample::load(data, MEASURED, 2 * self.recipe.data.augment.image_size, timeout)
     }
 
     /// The teacher's momentum of a step.
@@ -126,8 +143,11 @@ impl Task for Pretraining {
         sources.data.clone()
     }
 
-    fn new(recipe: &Recipe, _data: &Arc<Dataset>, device: Device, ranks: &Ranks) -> Result<Self, Error> {
-        Self::build(recipe, device, ranks)
+    fn new(recipe: &Recipe, data: &Arc<Dataset>, device: Device, ranks: &Ranks) -> Result<Self, Error> {
+        Ok(Self {
+            data: Some(Arc::clone(data)),
+            ..Self::build(recipe, device, ranks)?
+        })
     }
 
     fn batches(
@@ -231,6 +251,28 @@ impl Task for Pretraining {
             gpu,
         );
         Some(traffic.to_string())
+    }
+
+    /// Pictures that are learned from do: no labels are asked for.
+    fn validates(&self) -> bool {
+        self.data.is_some() && self.recipe.run.validate_every > 0
+    }
+
+    fn validate(&mut self, half: Option<Kind>) -> Result<Option<Validation>, Error> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let fresh = self.sample.is_none();
+        let sample = self.sample.take().unwrap_or_else(|| self.load_sample(data));
+        let (teacher, store) = (self.model.teacher(), self.model.store());
+        let stride = self.model.config().output_stride;
+        let quality = GroupQuality::of(teacher, &sample, stride, half, store.ranks())?;
+        let warnings = if fresh { sample.bad.clone() } else { Vec::new() };
+        self.sample = Some(sample);
+        Ok(Some(Validation {
+            numbers: quality.numbers(),
+            score: quality.mutual_information,
+            details: None,
+            warnings,
+        }))
     }
 }
 
