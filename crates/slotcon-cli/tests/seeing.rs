@@ -61,6 +61,36 @@ fn every_run_leaves_a_report_and_says_where_it_was_made() {
 }
 
 #[test]
+fn groups_are_measured_without_labels_while_they_are_learned() {
+    let place = Place::new(8);
+    fs::write(place.pictures().join("broken.png"), "no picture").unwrap();
+    let measured = ["--set", "run.validate_every=2", "--set", "data.max_bad=0.5"];
+    let said = succeed(&mut place.pretrain("run", &[&["--steps", "6"], &measured[..]].concat()));
+    let told = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+    assert_eq!(told.matches("left out of measuring").count(), 1, "{told}");
+    let found: Vec<Value> = read(&place.path("run/metrics.jsonl"))
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line.get("validation").is_some())
+        .collect();
+    assert_eq!(
+        found.iter().map(|line| &line["step"]).collect::<Vec<_>>(),
+        [2, 4, 6]
+    );
+    for line in &found {
+        let figure = |name: &str| line["validation"][name].as_f64().unwrap();
+        let (shared, entropy) = (figure("mutual_information"), figure("entropy"));
+        assert!(
+            (-1e-9..=entropy + 1e-9).contains(&shared) && entropy > 0.0,
+            "{line}"
+        );
+        assert!((0.0..=1.0).contains(&figure("agreement")), "{line}");
+    }
+    assert!(place.path("run/checkpoints/best.safetensors").is_file());
+    assert!(read(&place.path("run/report.html")).contains("Information that two views share"));
+}
+
+#[test]
 fn a_report_that_cannot_be_written_does_not_fail_the_run() {
     let place = Place::new(8);
     fs::create_dir_all(place.path("run/report.html/in the way")).unwrap();

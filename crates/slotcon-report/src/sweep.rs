@@ -15,7 +15,7 @@ use crate::run::record::Record;
 use crate::series::Series;
 
 /// Curves of a sweep: key of `metrics.jsonl` and title.
-const CURVES: [(&str, &str); 7] = [
+const CURVES: [(&str, &str); 9] = [
     ("loss", "Loss"),
     ("group_loss", "Group loss"),
     ("slot_loss", "Slot loss"),
@@ -23,6 +23,11 @@ const CURVES: [(&str, &str); 7] = [
     ("groups.balance", "Balance of the groups"),
     ("groups.uncertainty", "Uncertainty"),
     ("groups.agreement", "Student and teacher agree"),
+    (
+        "validation.mutual_information",
+        "Information that two views share, nats",
+    ),
+    ("validation.border_contrast", "Colour contrast at borders"),
 ];
 
 /// A run of a sweep.

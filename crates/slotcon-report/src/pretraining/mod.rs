@@ -101,6 +101,11 @@ impl Panel for Pretraining {
             curve("groups.uncertainty", "Uncertainty").with_normal(UNCERTAINTY),
             curve("groups.agreement", "Student and teacher agree").with_normal(AGREEMENT),
             curve("groups.slots_per_picture", "Slots a picture"),
+            curve(
+                "validation.mutual_information",
+                "Information that two views share, nats",
+            ),
+            curve("validation.border_contrast", "Colour contrast at borders"),
             curve("teacher_momentum", "Teacher's momentum"),
         ]
     }

@@ -8,7 +8,7 @@ use slotcon_nn::OutputStride;
 use slotcon_torch::distributed::Ranks;
 use slotcon_train::Numbers;
 use slotcon_train::normalise::normalise;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::method::network::{Mode, Network};
 
@@ -93,6 +93,7 @@ fn scores(network: &Network, pixels: &Tensor, mode: Mode) -> Result<Tensor, slot
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
     fn map(rows: [[i64; 4]; 2]) -> Tensor {
         Tensor::from_slice2(&rows)
