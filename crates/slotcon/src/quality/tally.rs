@@ -80,7 +80,7 @@ fn step(map: &Tensor, along: i64, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> Ten
 
 /// The entropy of a distribution, in nats.
 fn nats(p: &Tensor) -> f64 {
-    -(p * p.clamp_min(1e-300).log())
-        .sum(Kind::Double)
-        .double_value(&[])
+    let sum = (p * p.clamp_min(1e-300).log()).sum(Kind::Double);
+    // Not -0.
+    0.0 - sum.double_value(&[])
 }
