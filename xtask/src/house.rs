@@ -88,9 +88,10 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
 const GOLDEN: &str = "slotcon-golden";
 
 /// What may lie in the root of the repository.
-const ROOT: [&str; 18] = [
+const ROOT: [&str; 19] = [
     ".cargo",
     ".ci",
+    ".config",
     ".gitignore",
     "CITATION.cff",
     "CONTRIBUTING.md",
