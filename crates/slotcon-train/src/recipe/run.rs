@@ -70,7 +70,7 @@ pub struct RunRecipe {
     pub save_every_epochs: u64,
     /// Numbered checkpoints kept; the newest is also `last.safetensors`.
     pub keep: usize,
-    /// Steps between two validations, for tasks that validate; 0: at the end only.
+    /// Steps between two validations, for tasks that validate; 0: at the end only (pretraining: none).
     pub validate_every: u64,
     /// Validations in a row without a better one after which the run ends; 0: it goes on to its end.
     pub patience: u64,
