@@ -307,6 +307,40 @@ fn it_starts_from_a_pretrained_run_and_a_frozen_backbone_stays_as_it_came() {
     );
 }
 
+/// A step of SGD is proportional to the learning rate: at half of it the backbone moves half as far, and the head as far as ever.
+#[test]
+fn a_backbone_can_learn_slower_than_the_head() {
+    let place = Place::new(8);
+    let weights = |scale: &str| {
+        let set = format!("model.backbone_lr_scale={scale}");
+        let more = ["--steps", "1", "--set", &set, "--set", "optim.base_lr=1.0"];
+        succeed(&mut finetune(&place, scale, "none", &more));
+        let path = place.path(scale).join("checkpoints/last.safetensors");
+        WeightFile::open(&path).unwrap().tensors
+    };
+    let [still, half, whole] = ["1e-30", "0.5", "1.0"].map(weights);
+    let mut moved = 0;
+    for ((name, still), ((_, half), (_, whole))) in still.iter().zip(half.iter().zip(&whole)) {
+        // Not the statistics of batch norm, nor momentum.
+        let parameter = name.starts_with("model.") && (name.ends_with(".weight") || name.ends_with(".bias"));
+        if !parameter {
+            continue;
+        }
+        if !name.contains("backbone.") {
+            assert_eq!(still, whole, "{name}");
+            continue;
+        }
+        let most = |difference: tch::Tensor| difference.abs().max().double_value(&[]);
+        let way = most(whole - still);
+        assert!(
+            most((half - still) * 2.0 - (whole - still)) < 1e-3 * way + 1e-6,
+            "{name}"
+        );
+        moved += usize::from(way > 1e-5);
+    }
+    assert!(moved > 50, "{moved}");
+}
+
 #[test]
 fn what_is_wrong_is_said_before_the_first_step() {
     let place = Place::new(4);

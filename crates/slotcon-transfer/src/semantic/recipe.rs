@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use slotcon_data::augment::semantic::SemanticAugmentConfig;
 use slotcon_nn::{Arch, FcnConfig, ResNetConfig};
 use slotcon_train::normalise::{MEAN, STD};
-use slotcon_train::recipe::check::{fraction, not_negative, require, wrong};
+use slotcon_train::recipe::check::{fraction, not_negative, positive, require, wrong};
 use slotcon_train::recipe::{
     LoadingRecipe, OptimRecipe, OptimizerName, Published, RecipeError, RunRecipe, ScheduleName, TaskRecipe,
 };
@@ -99,6 +99,9 @@ pub struct SegmentorRecipe {
     pub align_corners: bool,
     /// Leaves the backbone as it came: only the head learns.
     pub freeze_backbone: bool,
+    /// The backbone's learning rate over the head's. Below 1 it stays nearer to what it learned before, while a head from random
+    /// weights learns quickly.
+    pub backbone_lr_scale: f64,
 }
 
 impl Default for SegmentorRecipe {
@@ -115,6 +118,7 @@ impl Default for SegmentorRecipe {
             auxiliary_dilation: 1,
             align_corners: false,
             freeze_backbone: false,
+            backbone_lr_scale: 1.0,
         }
     }
 }
@@ -315,6 +319,7 @@ impl TaskRecipe for SemanticRecipe {
             "must be at least 0 and below 1",
         )?;
         not_negative("model.auxiliary_weight", model.auxiliary_weight)?;
+        positive("model.backbone_lr_scale", model.backbone_lr_scale)?;
         fraction("data.flip_prob", data.augment.flip_prob)?;
         let [long, short] = test.test_frame;
         require(

@@ -13,6 +13,7 @@ use slotcon_torch::distributed::Ranks;
 use slotcon_torch::{autocast, channels_last};
 use slotcon_train::feed::{DeviceBatch, Feed};
 use slotcon_train::normalise::Normaliser;
+use slotcon_train::optim::ParameterGroup;
 use slotcon_train::recipe::TaskRecipe;
 use slotcon_train::task::{Forward, Part, Position, Share, Validation};
 use slotcon_train::{Checkpoint, Error, Metrics, Task};
@@ -24,6 +25,9 @@ use super::network::{Losses, Segmentor};
 use super::recipe::{Normalisation, SemanticRecipe};
 use crate::backbone;
 use crate::error::TransferError;
+
+/// What is in the name of each parameter of the backbone, and of no other.
+const BACKBONE: &str = "backbone.";
 
 /// A segmentor being trained.
 #[derive(Debug)]
@@ -195,6 +199,14 @@ impl Task for SemanticSegmentation {
 
     fn store(&self) -> &Store {
         &self.store
+    }
+
+    fn parameter_groups(&self) -> Vec<ParameterGroup> {
+        vec![ParameterGroup {
+            containing: vec![BACKBONE],
+            lr_scale: self.recipe.model.backbone_lr_scale,
+            weight_decay: None,
+        }]
     }
 
     /// Seeds dropout by run, step and rank, so that a resumed run leaves out the same channels.
