@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Subcommand;
 use slotcon_data::labelled::{Classes, LabelLayout, Pair, Pairs, Splits, pairs};
+use slotcon_data::sampler::evenly;
 use slotcon_report::semantic;
 use slotcon_train::{RunDirectory, train};
 use slotcon_transfer::semantic::{SemanticRecipe, SemanticSegmentation, Sources, Start};
@@ -191,9 +192,11 @@ pub fn classes(
 
 /// `limit` of `all`, evenly spread.
 fn spread(all: Vec<Pair>, limit: Option<u32>) -> Vec<Pair> {
-    match limit.map(|n| n as usize) {
-        Some(n) if n < all.len() => (0..n).map(|i| all[i * all.len() / n].clone()).collect(),
-        _ => all,
+    match limit {
+        Some(limit) => evenly(all.len(), limit as usize)
+            .map(|i| all[i].clone())
+            .collect(),
+        None => all,
     }
 }
 

@@ -7,6 +7,12 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, Stream};
 
+/// `count` numbers below `all`, evenly spread and ascending; all of them where there are fewer.
+pub fn evenly(all: usize, count: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(all);
+    (0..count).map(move |i| (i as u128 * all as u128 / count as u128) as usize)
+}
+
 /// The order of pictures over a whole run.
 ///
 /// An epoch is a permutation of the data set by (seed, epoch). Step `s` of an epoch takes positions

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use slotcon_data::sampler::evenly;
 use slotcon_report::instances as page;
 use slotcon_train::{RunDirectory, train};
 use slotcon_transfer::instances::{AnnotationFile, InstanceSegmentation, InstancesRecipe, Sources, Start};
@@ -127,8 +128,7 @@ impl Args {
         if let Some(limit) = self.limit {
             train.annotations.leave_out_empty();
             let all = std::mem::take(&mut train.annotations.pictures);
-            let count = (limit as usize).min(all.len());
-            let chosen = (0..count).map(|i| all[i * all.len() / count].clone());
+            let chosen = evenly(all.len(), limit as usize).map(|i| all[i].clone());
             train.annotations.pictures = chosen.collect();
         }
         let start = match &self.backbone {

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use slotcon_data::loader::Reader;
 use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
 use slotcon_data::resize::{CenterSquare, Filter, resize_short_side};
+use slotcon_data::sampler::evenly;
 use slotcon_data::source::{LeftOut, labels};
 use slotcon_data::{Dataset, Layout, Picture, PictureError};
 
@@ -94,10 +95,7 @@ impl Pictures {
         limit: Option<usize>,
     ) -> Result<Self, Error> {
         let data = Arc::new(Dataset::open(roots, layout)?);
-        let (all, count) = (data.len(), limit.unwrap_or(data.len()).min(data.len()));
-        let chosen = (0..count)
-            .map(|i| (i as u128 * all as u128 / count.max(1) as u128) as usize)
-            .collect();
+        let chosen = evenly(data.len(), limit.unwrap_or(data.len())).collect();
         Ok(Self {
             data,
             roots: roots.iter().cloned().zip(labels(roots)).collect(),

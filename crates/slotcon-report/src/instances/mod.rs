@@ -9,6 +9,7 @@ use slotcon_data::annotations::{AnnotatedPicture, Object, Shape};
 use slotcon_data::augment::instances::{InstancePlan, shortest_edge};
 use slotcon_data::picture::decode_rgb;
 use slotcon_data::rle::Runs;
+use slotcon_data::sampler::evenly;
 use slotcon_train::{RunDirectory, TaskRecipe};
 use slotcon_transfer::instances::{AnnotationFile, Detection, FineTuned, InstancesRecipe};
 use tch::Device;
@@ -91,9 +92,8 @@ fn samples(directory: &RunDirectory, recipe: &InstancesRecipe, options: &Options
     let checkpoint = directory.best_or_last().ok_or("there is no checkpoint yet")?;
     let network = FineTuned::open(&checkpoint, options.device).map_err(|e| e.to_string())?;
     let mut html = String::from("<div class=\"samples\">\n");
-    let count = pictures.len().min(SHOWN);
-    for i in 0..count {
-        let picture = &pictures[i * pictures.len() / count];
+    for i in evenly(pictures.len(), SHOWN) {
+        let picture = &pictures[i];
         html += &sample(&network, picture).map_err(|e| format!("{}: {e}", picture.path.display()))?;
     }
     Ok(html + "</div>\n")

@@ -8,6 +8,7 @@ use std::path::Path;
 use slotcon_data::labelled::{ClassTable, Classes, LabelMap, Pair, Palette};
 use slotcon_data::picture::{DecodeOptions, Picture, decode_rgb};
 use slotcon_data::resize::{resize_labels, resize_short_side};
+use slotcon_data::sampler::evenly;
 use slotcon_eval::segment::masks::overlay;
 use slotcon_train::{RunDirectory, TaskRecipe};
 use slotcon_transfer::semantic::{FineTuned, SemanticRecipe};
@@ -87,9 +88,8 @@ fn samples(directory: &RunDirectory, options: &Options) -> Result<String, String
     let network = FineTuned::open(&checkpoint, options.device).map_err(|e| e.to_string())?;
     let table = ClassTable::new(classes)?;
     let mut html = String::from("<div class=\"samples\">\n");
-    let count = options.pairs.len().min(SHOWN);
-    for i in 0..count {
-        let pair = &options.pairs[i * options.pairs.len() / count];
+    for i in evenly(options.pairs.len(), SHOWN) {
+        let pair = &options.pairs[i];
         html += &sample(&network, pair, &table).map_err(|e| format!("{}: {e}", pair.picture.display()))?;
     }
     Ok(html + "</div>\n")

@@ -6,13 +6,14 @@ use std::time::Duration;
 use slotcon_data::loader::Reader;
 use slotcon_data::picture::{DecodeOptions, decode_rgb_bytes};
 use slotcon_data::resize::resize_short_side;
+use slotcon_data::sampler::evenly;
 use slotcon_data::{Dataset, Picture, PictureError};
 
 /// Pictures of a data set, evenly spread over it, whole and small.
 #[derive(Debug)]
 pub struct Sample {
     pub(super) pictures: Vec<Picture>,
-    /// Those that cannot be used, in sentences.
+    /// Those that cannot be used, in sentences, until they are told.
     pub(crate) bad: Vec<String>,
 }
 
@@ -45,10 +46,4 @@ fn load(reader: &mut Reader, index: usize, side: u32) -> Result<Picture, Picture
     reader.read(index, &mut bytes)?;
     let picture = decode_rgb_bytes(&bytes, &DecodeOptions::default())?;
     Ok(resize_short_side(&picture, side))
-}
-
-/// `count` numbers below `all`, or all of them, evenly spread.
-fn evenly(all: usize, count: usize) -> impl Iterator<Item = usize> {
-    let count = count.min(all);
-    (0..count).map(move |i| i * all / count)
 }
