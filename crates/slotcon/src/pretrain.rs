@@ -260,12 +260,12 @@ impl Task for Pretraining {
 
     fn validate(&mut self, half: Option<Kind>) -> Result<Option<Validation>, Error> {
         let Some(data) = &self.data else { return Ok(None) };
-        let fresh = self.sample.is_none();
-        let sample = self.sample.take().unwrap_or_else(|| self.load_sample(data));
+        let mut sample = self.sample.take().unwrap_or_else(|| self.load_sample(data));
         let (teacher, store) = (self.model.teacher(), self.model.store());
         let stride = self.model.config().output_stride;
         let quality = GroupQuality::of(teacher, &sample, stride, half, store.ranks())?;
-        let warnings = if fresh { sample.bad.clone() } else { Vec::new() };
+        // Once is enough.
+        let warnings = std::mem::take(&mut sample.bad);
         self.sample = Some(sample);
         Ok(Some(Validation {
             numbers: quality.numbers(),
