@@ -1,6 +1,6 @@
 //! `cargo xtask check`: what must pass before a change goes in.
 
-use crate::{house, process, setup, test};
+use crate::{house, process, program, setup, test};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -130,12 +130,7 @@ pub fn run_cuda(root: &Path) -> Result<()> {
             needed.join(", ")
         );
     }
-    let symbols = process::output(
-        Command::new("readelf")
-            .args(["--dyn-syms", "--wide"])
-            .arg(&binary),
-    )?;
-    if !symbols.contains("ProcessGroupNCCL") {
+    if !program::dynamic_symbols(&binary)?.contains("ProcessGroupNCCL") {
         bail!(
             "{} was compiled without NCCL, so GPUs could not train together",
             binary.display()

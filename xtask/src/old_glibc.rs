@@ -3,7 +3,7 @@
 //! its strings and exceptions with us; the few functions of it that are newer than the promise are taken out of the static one. (Red
 //! Hat's compilers for old systems do the same by their `libstdc++_nonshared.a`.)
 
-use crate::{folder, process};
+use crate::{folder, process, program};
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -41,8 +41,12 @@ pub fn link(python: &Path, arguments: &[String]) -> Result<()> {
     let output = arguments.iter().skip_while(|argument| *argument != "-o").nth(1);
     let output = Path::new(output.context("-o FILE is missing")?);
     let scratch = folder::emptied(&output.with_extension("old_glibc"))?;
+    let single_threaded = scratch.join("single_threaded.c");
+    std::fs::write(&single_threaded, SINGLE_THREADED)
+        .with_context(|| format!("cannot write {}", single_threaded.display()))?;
     let linker = Linker {
         python,
+        always: [single_threaded, of_compiler("-print-libgcc-file-name")?],
         shared: [
             ("-lstdc++", of_compiler("-print-file-name=libstdc++.so")?),
             // Zig would put an unwinder of its own into the program: exceptions then pass from one kind to another.
@@ -51,7 +55,7 @@ pub fn link(python: &Path, arguments: &[String]) -> Result<()> {
         scratch: &scratch,
     };
     linker.run(arguments, None)?;
-    let newer = newer(&imports(output)?);
+    let newer = newer(&program::dynamic_symbols(output)?);
     if !newer.is_empty() {
         let object = linker.static_part(&newer)?;
         linker.run(arguments, Some(&object))?;
@@ -61,6 +65,8 @@ pub fn link(python: &Path, arguments: &[String]) -> Result<()> {
 
 struct Linker<'a> {
     python: &'a Path,
+    /// What every program needs besides.
+    always: [PathBuf; 2],
     /// Options, and the libraries that they mean.
     shared: [(&'static str, PathBuf); 2],
     scratch: &'a Path,
@@ -68,13 +74,10 @@ struct Linker<'a> {
 
 impl Linker<'_> {
     fn run(&self, arguments: &[String], more: Option<&Path>) -> Result<()> {
-        let source = self.scratch.join("single_threaded.c");
-        std::fs::write(&source, SINGLE_THREADED)
-            .with_context(|| format!("cannot write {}", source.display()))?;
         let mut zig = Command::new(self.python);
         zig.args(["-m", "ziglang", "cc", "-target"]);
         zig.arg(format!("{}-linux-gnu.{GLIBC}", std::env::consts::ARCH));
-        zig.arg(source).args(more);
+        zig.args(more);
         for argument in arguments {
             match self.shared.iter().find(|(option, _)| option == argument) {
                 Some((_, library)) => zig.arg(library),
@@ -82,8 +85,7 @@ impl Linker<'_> {
             };
         }
         // libstdc++ of this machine may need this machine's glibc.
-        zig.arg(of_compiler("-print-libgcc-file-name")?)
-            .arg("-Wl,--allow-shlib-undefined");
+        zig.args(&self.always).arg("-Wl,--allow-shlib-undefined");
         process::output(&mut zig).map(drop)
     }
 
@@ -129,16 +131,7 @@ fn of_compiler(question: &str) -> Result<PathBuf> {
     Ok(place)
 }
 
-/// The symbols with versions that a program takes from libraries, as readelf lists them.
-fn imports(program: &Path) -> Result<String> {
-    process::output(
-        Command::new("readelf")
-            .args(["--dyn-syms", "--wide"])
-            .arg(program),
-    )
-}
-
-/// The names of those that systems with the old glibc lack: `…  UND _ZSt28__throw_bad_array_new_lengthv@GLIBCXX_3.4.29 (5)`.
+/// The names of the imported symbols that systems with the old glibc lack: `…  UND _ZSt28__throw_bad_array_new_lengthv@GLIBCXX_3.4.29 (5)`.
 fn newer(listed: &str) -> BTreeSet<String> {
     let symbol = |line: &str| {
         let (name, version) = line

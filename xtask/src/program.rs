@@ -58,6 +58,15 @@ pub fn build(root: &Path, profile: Profile, tools: &Path, folder: &Path) -> Resu
     Ok((program, lib))
 }
 
+/// What `program` takes from libraries and gives to them, with versions, as readelf lists it.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn dynamic_symbols(program: &Path) -> Result<String> {
+    let mut readelf = Command::new("readelf");
+    process::output(readelf.args(["--dyn-syms", "--wide"]).arg(program))
+}
+
 /// Where cargo puts what it builds.
 pub fn target(root: &Path) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
