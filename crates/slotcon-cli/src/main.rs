@@ -22,6 +22,7 @@ mod embed;
 mod evaluate;
 mod export;
 mod finetune;
+mod group;
 mod import;
 mod inspect;
 mod pretrain;
@@ -56,6 +57,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Segment(segment::Args),
     Detect(detect::Args),
+    Group(group::Args),
     Slots(slots::Args),
     Report(report::Args),
     Embed(embed::Args),
@@ -76,6 +78,7 @@ fn main() {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Segment(args) => segment::run(&args),
         Command::Detect(args) => detect::run(&args),
+        Command::Group(args) => group::run(&args),
         Command::Slots(args) => slots::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Embed(args) => embed::run(&args),

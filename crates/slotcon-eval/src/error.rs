@@ -27,6 +27,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of weights or of found groups cannot be read or written.
+    #[error(transparent)]
+    Weights(#[from] slotcon_weights::WeightsError),
+    /// A file of found groups cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Groups {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No picture of a folder can be used.
     #[error("none of the {tried} pictures can be used; the last one: {last}")]
     NoPicture {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::json;
 use slotcon_eval::clusters::baselines::PixelFeatures;
-use slotcon_eval::{Measured, Segmenter, Spread, TestSet};
+use slotcon_eval::groups::Grouped;
+use slotcon_eval::{FoundGroups, Measured, Segmenter, Spread, TestSet};
 use slotcon_metrics::Matching;
 
 use super::labelled::LabelledArgs;
@@ -27,6 +28,9 @@ pub struct Args {
     /// other in any case.
     #[arg(long)]
     many_to_one: bool,
+    /// Measure the groups that slotcon group found in place of the prototypes. Find them in other pictures than these.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "sides", "mirror"])]
+    groups: Option<PathBuf>,
     /// Measure the names that a person gave to the groups (the gallery's names.json) instead of matching clusters to classes: a named
     /// group counts as the class of the same name, whatever the case; places without a name are wrong.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["many_to_one", "kmeans", "baselines"])]
@@ -63,6 +67,10 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         Some(file) => Some(Naming::open(file, &segmenter)?),
         None => None,
     };
+    let groups = match &args.groups {
+        Some(file) => Some(FoundGroups::open_for(file, &segmenter)?),
+        None => None,
+    };
     let (set, of_set) = args.labelled.open(args.labelled.classes()?)?;
     say_orientation();
     let matching = if args.many_to_one {
@@ -75,13 +83,18 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         Some(names) => Some(names.classes(set.class_names())?),
         None => None,
     };
-    let confusion = set.confusion(&segmenter)?;
+    let confusion = match &groups {
+        Some(groups) => set.confusion(&Grouped {
+            segmenter: &segmenter,
+            groups,
+        })?,
+        None => set.confusion(&segmenter)?,
+    };
     let mut rows = match assignment {
         Some(given) => vec![("named", set.score_as(&confusion, given)?)],
         None => vec![("trained", set.score(&confusion, matching)?)],
     };
-    let many_to_one = segmenter.prototypes() > set.classes() && !args.many_to_one;
-    if many_to_one {
+    if confusion.clusters() > set.classes() && !args.many_to_one {
         rows.push(("many_to_one", set.score(&confusion, Matching::Majority)?));
     }
     if args.baselines {
@@ -92,7 +105,8 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         Some(names) => set.protocol_with(&names.protocol()),
         None => set.protocol(matching),
     } + &of_set
-        + &views.protocol();
+        + &views.protocol()
+        + &groups.map_or_else(String::new, |groups| format!("; {}", groups.protocol()));
 
     let mut text = table(&rows, &protocol);
     let mut json = as_json(&rows, &protocol)?;

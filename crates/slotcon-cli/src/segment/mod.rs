@@ -12,6 +12,7 @@ use slotcon_data::labelled::Palette;
 use slotcon_data::picture::{DecodeOptions, Picture};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::source::Inputs;
+use slotcon_eval::FoundGroups;
 use slotcon_eval::segment::masks;
 use slotcon_metrics::rle;
 use slotcon_train::TaskRecipe;
@@ -33,6 +34,8 @@ const SIDE: u32 = 320;
 /// With a checkpoint of finetune semantic pictures are seen as its recipe says (whole or in windows), and OUT/classes.json names the
 /// classes, with their colours in the pictures.
 ///
+/// With --groups, the groups are those that slotcon group found after training.
+///
 /// With --names, the names that were given on the gallery page (slotcon slots), masks are by name: prototypes of one name are one
 /// class, 255 is what has no name, and OUT/classes.json names the classes. --dataset then writes a labelled data set to measure with
 /// and to learn from (evaluate, finetune semantic).
@@ -44,6 +47,9 @@ pub struct Args {
     /// has its own.
     #[arg(long, value_name = "DIR", required_unless_present = "dataset")]
     out: Option<PathBuf>,
+    /// Groups that slotcon group found, in place of the prototypes.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "tile", "sides", "mirror"])]
+    groups: Option<PathBuf>,
     /// Names of the prototypes, as the gallery page saves them.
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
@@ -90,12 +96,17 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if let Some(file) = &args.names {
         return named::run(args, file, &segmenter);
     }
+    let groups = match &args.groups {
+        Some(file) => Some(FoundGroups::open_for(file, &segmenter)?),
+        None => None,
+    };
     let inputs = Inputs::open(&args.pictures)?;
     let failed = each(args, &inputs, |taken| {
         let (picture, seen) = (&taken.picture, args.seen(&taken.picture));
-        let ids = match args.tile {
-            Some(tile) => segmenter.segment_in_tiles(picture, &seen, tile)?,
-            None => segmenter.segment_at(picture, &seen)?,
+        let ids = match (&groups, args.tile) {
+            (Some(groups), _) => groups.segment_at(&segmenter, picture, &seen)?,
+            (None, Some(tile)) => segmenter.segment_in_tiles(picture, &seen, tile)?,
+            (None, None) => segmenter.segment_at(picture, &seen)?,
         };
         if let Some(place) = args.place(inputs.name(taken.index))? {
             write_maps(picture, &place, &ids, Palette::default())?;

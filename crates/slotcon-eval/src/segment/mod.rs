@@ -125,7 +125,8 @@ impl Segmenter {
         Self { views, ..self }
     }
 
-    fn seen<'a>(&self, picture: &'a Picture) -> Cow<'a, Picture> {
+    /// A picture in the size in which the network sees it.
+    pub(crate) fn seen<'a>(&self, picture: &'a Picture) -> Cow<'a, Picture> {
         match self.input_size {
             Some(side) => Cow::Owned(resize_short_side(picture, side)),
             None => Cow::Borrowed(picture),

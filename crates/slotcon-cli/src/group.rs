@@ -1,0 +1,81 @@
+//! `slotcon group`: as many groups as one asks for, found in photos after training.
+
+use std::path::PathBuf;
+
+use slotcon_eval::groups::{GroupConfig, find};
+
+use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
+use crate::export::free;
+use crate::progress_bar::PictureBar;
+use crate::status::Status;
+
+/// Find a number of groups in photos without labels, in what the backbone learned, and write them to a file that segment and evaluate
+/// clusters take (--groups FILE) in place of the prototypes.
+///
+/// The features of all places are parted finely by k-means; then parts are joined, the two with the smallest mean distance first, until
+/// the number is reached. Parts are near where their features are alike and colours hardly change where they meet. Pictures are looked at
+/// as they are and mirrored, twice each: a second or so a picture on one core.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    pictures: FolderArgs,
+    /// FILE.safetensors for what was found.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace FILE if it exists.
+    #[arg(long)]
+    overwrite: bool,
+    /// How many groups. Where there are labels to measure by: the number of classes.
+    #[arg(long, value_name = "K", default_value_t = GroupConfig::default().groups, value_parser = at_least_one)]
+    groups: usize,
+    /// How many parts k-means makes first.
+    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().parts, value_parser = at_least_one)]
+    parts: usize,
+    /// What the height of a place in its picture weighs, its spread over that of the features: photos that people take have the sky
+    /// above. 0 for pictures without above and below.
+    #[arg(long, value_name = "W", default_value_t = GroupConfig::default().height)]
+    height: f64,
+    /// Decides the places looked at and where k-means begins.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+/// A count of groups or parts: at most as many as label maps have numbers for.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=4096) => Ok(count),
+        _ => Err("expected a whole number from 1 to 4096".into()),
+    }
+}
+
+/// Runs the subcommand. A picture that cannot be used is named and left out; the exit status tells.
+///
+/// # Errors
+/// A checkpoint, folder or output file that cannot be used; no picture that can; numbers that do not fit each other.
+pub fn run(args: &Args) -> anyhow::Result<Status> {
+    free(&args.out, args.overwrite)?;
+    let segmenter = args.network.open()?;
+    let pictures = args.pictures.open(false)?;
+    let config = GroupConfig {
+        groups: args.groups,
+        parts: args.parts,
+        height: args.height,
+        seed: args.seed,
+    };
+    let mut bar = PictureBar::default();
+    let (found, bad) = find(&segmenter, &pictures, &config, &mut bar)?;
+    bar.finish();
+    found.save(&args.out)?;
+    say_orientation();
+    eprintln!(
+        "{} in {}; {} pictures could not be used\nnext: slotcon segment --checkpoint {} --groups {} --out masks PHOTOS",
+        found.protocol(),
+        args.out.display(),
+        bad.count,
+        args.network.checkpoint.display(),
+        args.out.display()
+    );
+    Ok(exit(bad.count))
+}

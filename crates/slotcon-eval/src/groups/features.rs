@@ -1,0 +1,30 @@
+//! What is compared of a place: the backbone's features and its height in the picture.
+
+use slotcon::method::Mode;
+use slotcon_data::Picture;
+use tch::{Kind, Tensor};
+
+use crate::error::Error;
+use crate::segment::Segmenter;
+
+/// The backbone's features of a picture `[h, w, C + 1]`: the mean of those of the picture and of its mirror image, of length 1 at each
+/// place; the last column is the height of the place, 0 at the top and 1 at the bottom.
+///
+/// # Errors
+/// A failure of libtorch, such as too little memory.
+pub(super) fn place_features(segmenter: &Segmenter, picture: &Picture) -> Result<Tensor, Error> {
+    let _guard = tch::no_grad_guard();
+    let pixels = segmenter.pixels(std::slice::from_ref(picture));
+    let map = |pixels: &Tensor| segmenter.network().backbone(pixels, Mode::default());
+    let both = map(&pixels)? + map(&pixels.f_flip([3])?)?.f_flip([3])?;
+    let both = both.f_squeeze_dim(0)?.f_permute([1, 2, 0])?;
+    let (h, w, _) = both.size3()?;
+    let length = both
+        .f_square()?
+        .f_sum_dim_intlist(-1, true, Kind::Float)?
+        .f_sqrt()?
+        .f_clamp_min(1e-12)?;
+    let height = (Tensor::f_arange(h, (Kind::Float, both.device()))? + 0.5) / h as f64;
+    let height = height.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;
+    Ok(Tensor::f_cat(&[both / length, height], -1)?)
+}

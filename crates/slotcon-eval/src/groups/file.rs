@@ -1,0 +1,111 @@
+//! The file of found groups: safetensors with `weight` `[C + 1, parts]` and `bias` `[parts]` (f32), `group` `[parts]` (int64), and in its
+//! header under `slotcon_groups` how they were found.
+
+use std::path::{Path, PathBuf};
+
+use slotcon_weights::safetensors::{TensorFile, tensor, write};
+use tch::{Kind, Tensor};
+
+use super::{About, FoundGroups};
+use crate::error::Error;
+use crate::segment::Segmenter;
+
+/// The version of the format.
+pub(super) const VERSION: u32 = 1;
+
+/// The header's key.
+const KEY: &str = "slotcon_groups";
+
+impl FoundGroups {
+    /// Writes them to `path`.
+    ///
+    /// # Errors
+    /// What the file system says; the old file, if any, is intact then.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let groups = Vec::from_iter(self.group_of.iter().map(|&group| i64::from(group)));
+        let tensors = [
+            ("weight", self.weight.contiguous()),
+            ("bias", self.bias.contiguous()),
+            ("group", Tensor::from_slice(&groups)),
+        ];
+        let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor));
+        let about = serde_json::to_string(&self.about)?;
+        Ok(write(path, tensors, (KEY, about))?)
+    }
+
+    /// Reads `path`, which must hold groups of just this network.
+    ///
+    /// # Errors
+    /// A file that cannot be read, holds no groups, contradicts itself, or holds those of another network.
+    pub fn open_for(path: &Path, segmenter: &Segmenter) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Groups {
+            path: PathBuf::from(path),
+            reason,
+        };
+        let file = TensorFile::open(path)?;
+        let about = file
+            .metadata()
+            .get(KEY)
+            .ok_or_else(|| wrong("holds no groups; expected what slotcon group wrote".into()))?;
+        // The version first: what a newer program wrote may not be readable at all.
+        let about: serde_json::Value =
+            serde_json::from_str(about).map_err(|e| wrong(format!("its header is no JSON: {e}")))?;
+        if let Some(version) = about["version"].as_u64()
+            && version != u64::from(VERSION)
+        {
+            return Err(wrong(format!(
+                "is version {version} of the format; this program reads version {VERSION}"
+            )));
+        }
+        let about: About = serde_json::from_value(about)
+            .map_err(|e| wrong(format!("its header says nothing of groups: {e}")))?;
+        let own = segmenter.fingerprint()?;
+        if about.checkpoint != own {
+            return Err(wrong(format!(
+                "was found with another checkpoint (its prototypes are {}, those of this one {own}); find groups with this one: slotcon group",
+                about.checkpoint
+            )));
+        }
+        let tensors = file.tensors()?;
+        let of = |name: &str, kind: Kind| {
+            tensor(&tensors, name)
+                .filter(|tensor| tensor.kind() == kind)
+                .ok_or_else(|| wrong(format!("has no tensor {name:?} of {kind:?}")))
+        };
+        let (weight, bias, group) = (
+            of("weight", Kind::Float)?,
+            of("bias", Kind::Float)?,
+            of("group", Kind::Int64)?,
+        );
+        let parts = about.config.parts as i64;
+        let columns = segmenter.recipe().arch()?.channels() + 1;
+        for (name, tensor, expected) in [
+            ("weight", &weight, vec![columns, parts]),
+            ("bias", &bias, vec![parts]),
+            ("group", &group, vec![parts]),
+        ] {
+            if tensor.size() != expected {
+                let shape = tensor.size();
+                return Err(wrong(format!(
+                    "its tensor {name} is {shape:?}; expected {expected:?}"
+                )));
+            }
+        }
+        let group = Vec::<i64>::try_from(group)?;
+        let groups = about.config.groups;
+        if let Some(stranger) = group
+            .iter()
+            .find(|&&group| usize::try_from(group).is_ok_and(|g| g >= groups) || group < 0)
+        {
+            return Err(wrong(format!(
+                "gives a part to group {stranger}, but there are {groups}, numbered from 0"
+            )));
+        }
+        Ok(Self {
+            weight,
+            bias,
+            group_of: group.into_iter().map(|group| group as u16).collect(),
+            about,
+        })
+    }
+}

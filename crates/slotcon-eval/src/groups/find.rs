@@ -1,0 +1,228 @@
+//! Finding groups: two passes over the pictures, one that draws places to part by k-means, one that looks where the parts meet.
+
+use slotcon_data::rng::{Purpose, Stream};
+use tch::{Device, Kind, Tensor};
+
+use super::borders::Borders;
+use super::features::place_features;
+use super::join::join;
+use super::{About, FoundGroups, GroupConfig};
+use crate::clusters::kmeans::{KMeans, KMeansConfig};
+use crate::clusters::sampling::stratified;
+use crate::error::Error;
+use crate::pictures::{BadPictures, Pictures, ProgressSink};
+use crate::retrieval::{ColourAndPlace, PlaceFeatures};
+use crate::segment::Segmenter;
+
+/// Places that k-means looks at, over all pictures: some hundred a part.
+const ROWS: usize = 20_000;
+
+/// Finds groups in `pictures`, without labels: the same pictures, network and configuration give the same groups. What cannot be used
+/// is told to `progress`, left out and counted.
+///
+/// # Errors
+/// No picture that can be used; fewer parts than groups, or fewer different places than parts; a failure of libtorch.
+pub fn find(
+    segmenter: &Segmenter,
+    pictures: &Pictures,
+    config: &GroupConfig,
+    progress: &mut dyn ProgressSink,
+) -> Result<(FoundGroups, BadPictures), Error> {
+    check(config)?;
+    let _guard = tch::no_grad_guard();
+    let chosen = pictures.chosen();
+
+    progress.begin("looking", chosen.len());
+    let each = ROWS.div_ceil(chosen.len().max(1));
+    let (mut rows, mut looked_at) = (Vec::new(), 0);
+    let bad = pictures.each(chosen, progress, |seen| -> Result<(), Error> {
+        let features = place_features(segmenter, &seen.picture)?.to_device(Device::Cpu);
+        let dimension = features.size()[2];
+        let features = features.f_reshape([-1, dimension])?;
+        let mut random = Stream::new(config.seed, 0, seen.index as u64, Purpose::Positions, 0);
+        let places = stratified(features.size()[0] as usize, each, &mut random);
+        let places = Vec::from_iter(places.map(|place| place as i64));
+        rows.push(features.f_index_select(0, &Tensor::from_slice(&places))?);
+        looked_at += 1;
+        Ok(())
+    })?;
+    if looked_at == 0 {
+        return Err(Error::no_picture(bad));
+    }
+    let (weight, bias, centres) = parts(&Tensor::f_cat(&rows, 0)?, config)?;
+    let about = About {
+        version: super::file::VERSION,
+        checkpoint: segmenter.fingerprint()?,
+        config: config.clone(),
+        pictures: looked_at,
+    };
+    let mut found = FoundGroups {
+        weight,
+        bias,
+        group_of: Vec::new(),
+        about,
+    };
+
+    progress.begin("looking where parts meet", chosen.len());
+    let mut borders = Borders::new(config.parts);
+    let mut sizes = vec![0u64; config.parts];
+    // What could not be used was told in the first pass.
+    pictures.each(chosen, &mut Counting(progress), |seen| -> Result<(), Error> {
+        let scores = found.scores(&place_features(segmenter, &seen.picture)?)?;
+        let (h, w, _) = scores.size3()?;
+        let best = scores.argmax(-1, false).to_kind(Kind::Int).to_device(Device::Cpu);
+        let best = Vec::<i32>::try_from(best.flatten(0, -1))?;
+        let best = Vec::from_iter(best.into_iter().map(|part| part as u16));
+        best.iter().for_each(|&part| sizes[usize::from(part)] += 1);
+        let colours = ColourAndPlace { grid: (h, w) }.places(&seen.picture)?;
+        let colours = Vec::<f32>::try_from(colours.narrow(2, 0, 3).flatten(0, -1))?;
+        borders.add(w as usize, &best, colours.as_chunks::<3>().0);
+        Ok(())
+    })?;
+    let contrasts = borders.contrasts();
+    let alike = cosines(&centres)?;
+    found.group_of = join(&sizes, config.groups, |a, b| {
+        let cell = a * config.parts + b;
+        (1.0 - alike[cell]) * contrasts[cell]
+    });
+    Ok((found, bad))
+}
+
+fn check(config: &GroupConfig) -> Result<(), Error> {
+    let wrong = |text: String| Err(Error::Argument(text));
+    if config.groups == 0 {
+        return wrong("0 groups are none: ask for at least one".into());
+    }
+    if config.parts < config.groups {
+        return wrong(format!(
+            "{} parts cannot be joined to {} groups: ask for more parts, five times the groups or so",
+            config.parts, config.groups
+        ));
+    }
+    if !config.height.is_finite() || config.height < 0.0 {
+        return wrong(format!(
+            "a weight of {} for the height of a place makes no sense: 0 or more",
+            config.height
+        ));
+    }
+    Ok(())
+}
+
+/// k-means of rows `[n, C + 1]`, their features and heights brought to one spread each: the linear map to the parts' scores (weight
+/// `[C + 1, parts]`, bias `[parts]`), and the parts' centres `[parts, C + 1]` in the brought space, whose origin is the mean of all places.
+fn parts(rows: &Tensor, config: &GroupConfig) -> Result<(Tensor, Tensor, Tensor), Error> {
+    let dimension = rows.size()[1];
+    let mean = rows.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+    let variance = (rows - &mean)
+        .f_square()?
+        .f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+    let spread = |from: i64, count: i64| {
+        variance
+            .narrow(0, from, count)
+            .sum(Kind::Double)
+            .double_value(&[])
+            .sqrt()
+    };
+    let over = |weight: f64, spread: f64| if spread > 0.0 { weight / spread } else { 0.0 };
+    let options = (Kind::Float, Device::Cpu);
+    let scale = Tensor::f_cat(
+        &[
+            Tensor::f_full([dimension - 1], over(1.0, spread(0, dimension - 1)), options)?,
+            Tensor::f_full([1], over(config.height, spread(dimension - 1, 1)), options)?,
+        ],
+        0,
+    )?;
+    let brought = Vec::<f32>::try_from(((rows - &mean) * &scale).flatten(0, -1))?;
+    let settings = KMeansConfig {
+        clusters: config.parts,
+        max_rows: ROWS,
+        restarts: 1,
+        seed: config.seed,
+        ..KMeansConfig::default()
+    };
+    let found = KMeans::fit(&brought, dimension as usize, &settings)?;
+    if found.clusters() < config.parts {
+        return Err(Error::Argument(format!(
+            "the pictures show only {} different kinds of places, not {} parts: ask for fewer parts or give more pictures",
+            found.clusters(),
+            config.parts
+        )));
+    }
+    let centres = Tensor::from_slice(found.centres()).f_reshape([-1, dimension])?;
+    let weight = (&centres * &scale).f_tr()?;
+    let halves = centres.f_square()?.f_sum_dim_intlist(-1, false, Kind::Float)? * 0.5;
+    let bias = -(mean.f_matmul(&weight)? + halves);
+    Ok((weight, bias, centres))
+}
+
+/// Cosines of all pairs of rows, row by row.
+fn cosines(rows: &Tensor) -> Result<Vec<f64>, Error> {
+    let rows = rows.to_kind(Kind::Double);
+    let length = rows
+        .f_norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)?
+        .f_clamp_min(1e-12)?;
+    let rows = rows / length;
+    Ok(Vec::try_from(rows.f_matmul(&rows.f_tr()?)?.flatten(0, -1))?)
+}
+
+/// Tells of pictures done alone.
+struct Counting<'a>(&'a mut dyn ProgressSink);
+
+impl ProgressSink for Counting<'_> {
+    fn done(&mut self) {
+        self.0.done();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_nearest_centres() {
+        let config = GroupConfig {
+            groups: 2,
+            parts: 4,
+            height: 0.5,
+            seed: 3,
+        };
+        tch::manual_seed(1);
+        let rows = Tensor::randn([300, 7], (Kind::Float, Device::Cpu));
+        let (weight, bias, centres) = parts(&rows, &config).unwrap();
+        let best = Vec::<i64>::try_from((rows.matmul(&weight) + bias).argmax(-1, false)).unwrap();
+        // By the definition: standardised rows, the nearest centre.
+        let mean = rows.mean_dim([0i64].as_slice(), false, Kind::Float);
+        let centred = &rows - mean;
+        let total = |t: Tensor| {
+            t.square()
+                .mean_dim([0i64].as_slice(), false, Kind::Float)
+                .sum(Kind::Float)
+                .sqrt()
+        };
+        let features = centred.narrow(1, 0, 6);
+        let heights = centred.narrow(1, 6, 1);
+        let brought = Tensor::cat(
+            &[
+                &features / total(features.copy()),
+                &heights / total(heights.copy()) * 0.5,
+            ],
+            1,
+        );
+        let nearest = Tensor::cdist(&brought, &centres, 2.0, None).argmin(-1, false);
+        assert_eq!(best, Vec::<i64>::try_from(nearest).unwrap());
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused() {
+        let with = |change: fn(&mut GroupConfig)| {
+            let mut config = GroupConfig::default();
+            change(&mut config);
+            check(&config).unwrap_err().to_string()
+        };
+        assert!(with(|c| c.groups = 0).contains("0 groups"));
+        assert!(with(|c| c.groups = 61).contains("60 parts cannot be joined to 61 groups"));
+        assert!(with(|c| c.height = f64::NAN).contains("NaN"));
+        assert!(with(|c| c.height = -1.0).contains("-1"));
+        check(&GroupConfig::default()).unwrap();
+    }
+}
