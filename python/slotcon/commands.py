@@ -122,6 +122,58 @@ def embed(
     return Path(_path(out))
 
 
+def group(
+    *,
+    out: PathLike,
+    data: Paths,
+    checkpoint: PathLike,
+    groups: int = 12,
+    parts: int = 60,
+    height: float = 0.7,
+    which: Which = "teacher",
+    side: int = 320,
+    limit: int | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Finds so many groups in pictures, without labels, in what the backbone learned, for `segment(groups=…)`.
+
+    Args:
+        out: the file (.safetensors).
+        data: a folder of pictures, or several.
+        checkpoint: a checkpoint of pretraining, or a run directory.
+        groups: how many.
+        parts: how many parts k-means makes first, which are then joined.
+        height: what the height of a place in its picture weighs; 0 for pictures without above and below.
+        which: the network.
+        side: short side in pixels at which pictures are seen.
+        limit: look at no more than this many, evenly spread.
+        seed: of the places looked at and of k-means.
+        overwrite: replace the file.
+        device: as for `pretrain`.
+
+    Raises:
+        slotcon.Error: with the program's message; also where a picture could not be used, after the groups of all others were written.
+    """
+    options = {
+        "checkpoint": _path(checkpoint),
+        "data": _paths(data),
+        "out": _path(out),
+        "groups": groups,
+        "parts": parts,
+        "height": height,
+        "student": which == "student",
+        "side": side,
+        "limit": limit,
+        "seed": seed,
+        "overwrite": overwrite,
+        "device": device,
+    }
+    run("group", options)
+    return Path(_path(out))
+
+
 def segment(
     *,
     out: PathLike | None = None,
@@ -131,6 +183,7 @@ def segment(
     side: int | None = None,
     tile: int | None = None,
     masks: bool = False,
+    groups: PathLike | None = None,
     names: PathLike | None = None,
     dataset: PathLike | None = None,
     unsure: float | None = None,
@@ -146,6 +199,7 @@ def segment(
         side: short side in pixels at which a pretrained network sees a picture; None: 320.
         tile: see pictures in overlapping tiles of this many pixels.
         masks: also write `NAME.masks.json` (COCO's RLE).
+        groups: groups that `group` found, in place of the prototypes.
         names: names of the prototypes, as the gallery page saves them (`names.json`): masks are by name.
         dataset: a new folder for a labelled data set by these names: `images/`, `labels/`, `classes.json`, `confidence.csv`.
         unsure: give no class (255) to pixels whose group has a lower probability, 0 to 1.
@@ -164,6 +218,7 @@ def segment(
     options = {
         "checkpoint": _path(checkpoint),
         "out": None if out is None else _path(out),
+        "groups": None if groups is None else _path(groups),
         "names": None if names is None else _path(names),
         "dataset": None if dataset is None else _path(dataset),
         "unsure": unsure,

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 from elftools.elf.elffile import ELFFile
+from PIL import Image
 
 import slotcon
 from slotcon import launcher
@@ -96,3 +98,10 @@ def test_the_message_of_the_program_is_the_error(run: slotcon.Run, photos: Path,
     assert str(raised.value) in capfd.readouterr().err
     with pytest.raises(slotcon.Error, match="optim.bach"):
         slotcon.pretrain(out=run.path / "other", data=photos, overrides={"optim.bach": 3})
+
+
+def test_groups_found_after_training(run: slotcon.Run, photos: Path, tmp_path: Path) -> None:
+    groups = slotcon.group(checkpoint=run.path, data=photos, groups=3, parts=6, side=64, out=tmp_path / "groups.safetensors")
+    masks = slotcon.segment(checkpoint=run.path, data=photos, groups=groups, side=64, out=tmp_path / "masks")
+    maps = [numpy.asarray(Image.open(file)) for file in masks.rglob("*.labels.png")]
+    assert len(maps) == 10 and max(labels.max() for labels in maps) < 3
