@@ -48,7 +48,7 @@ impl Default for GroupConfig {
     }
 }
 
-/// Groups found in pictures by [`find`].
+/// Groups found in pictures by [`find()`].
 #[derive(Debug)]
 pub struct FoundGroups {
     /// From the features of a place to the scores of the parts, `[C + 1, parts]`; the last row is for its height.
