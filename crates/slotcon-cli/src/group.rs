@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     found.save(&args.out)?;
     say_orientation();
     eprintln!(
-        "{} in {}; {} pictures could not be used\nnext: slotcon segment --checkpoint {} --groups {} --out masks PHOTOS",
+        "{}\n{}: {} pictures could not be used\nnext: slotcon segment --checkpoint {} --groups {} --out masks PHOTOS",
         found.protocol(),
         args.out.display(),
         bad.count,
