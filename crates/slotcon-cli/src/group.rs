@@ -28,11 +28,11 @@ pub struct Args {
     #[arg(long)]
     overwrite: bool,
     /// How many groups. Where there are labels to measure by: the number of classes.
-    #[arg(long, value_name = "K", default_value_t = GroupConfig::default().groups, value_parser = at_least_one)]
-    groups: usize,
+    #[arg(long, value_name = "K", default_value_t = GroupConfig::default().groups as u16, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    groups: u16,
     /// How many parts k-means makes first.
-    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().parts, value_parser = at_least_one)]
-    parts: usize,
+    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().parts as u16, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    parts: u16,
     /// What the height of a place in its picture weighs, its spread over that of the features: photos that people take have the sky
     /// above. 0 for pictures without above and below.
     #[arg(long, value_name = "W", default_value_t = GroupConfig::default().height)]
@@ -40,14 +40,6 @@ pub struct Args {
     /// Decides the places looked at and where k-means begins.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-}
-
-/// A count of groups or parts: at most as many as label maps have numbers for.
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=4096) => Ok(count),
-        _ => Err("expected a whole number from 1 to 4096".into()),
-    }
 }
 
 /// Runs the subcommand. A picture that cannot be used is named and left out; the exit status tells.
@@ -59,8 +51,8 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let segmenter = args.network.open()?;
     let pictures = args.pictures.open(false)?;
     let config = GroupConfig {
-        groups: args.groups,
-        parts: args.parts,
+        groups: usize::from(args.groups),
+        parts: usize::from(args.parts),
         height: args.height,
         seed: args.seed,
     };

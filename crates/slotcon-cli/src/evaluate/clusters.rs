@@ -28,7 +28,8 @@ pub struct Args {
     /// other in any case.
     #[arg(long)]
     many_to_one: bool,
-    /// Measure the groups that slotcon group found in place of the prototypes. Find them in other pictures than these.
+    /// Measure the groups that slotcon group found in place of the prototypes. Found in these very pictures they compare
+    /// with the k-means of --baselines, which sees them, too; found in others they say how far groups carry.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "sides", "mirror"])]
     groups: Option<PathBuf>,
     /// Measure the names that a person gave to the groups (the gallery's names.json) instead of matching clusters to classes: a named

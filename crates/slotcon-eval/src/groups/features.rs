@@ -1,6 +1,7 @@
 //! What is compared of a place: the backbone's features and its height in the picture.
 
 use slotcon::method::Mode;
+use slotcon::method::grouping::normalize;
 use slotcon_data::Picture;
 use tch::{Kind, Tensor};
 
@@ -19,12 +20,7 @@ pub(super) fn place_features(segmenter: &Segmenter, picture: &Picture) -> Result
     let both = map(&pixels)? + map(&pixels.f_flip([3])?)?.f_flip([3])?;
     let both = both.f_squeeze_dim(0)?.f_permute([1, 2, 0])?;
     let (h, w, _) = both.size3()?;
-    let length = both
-        .f_square()?
-        .f_sum_dim_intlist(-1, true, Kind::Float)?
-        .f_sqrt()?
-        .f_clamp_min(1e-12)?;
     let height = (Tensor::f_arange(h, (Kind::Float, both.device()))? + 0.5) / h as f64;
     let height = height.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;
-    Ok(Tensor::f_cat(&[both / length, height], -1)?)
+    Ok(Tensor::f_cat(&[normalize(&both), height], -1)?)
 }

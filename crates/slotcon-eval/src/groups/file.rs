@@ -24,8 +24,8 @@ impl FoundGroups {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let groups = Vec::from_iter(self.group_of.iter().map(|&group| i64::from(group)));
         let tensors = [
-            ("weight", self.weight.contiguous()),
-            ("bias", self.bias.contiguous()),
+            ("weight", self.weight.shallow_clone()),
+            ("bias", self.bias.shallow_clone()),
             ("group", Tensor::from_slice(&groups)),
         ];
         let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor));
@@ -102,8 +102,8 @@ impl FoundGroups {
             )));
         }
         Ok(Self {
-            weight,
-            bias,
+            weight: weight.f_to_device(segmenter.device())?,
+            bias: bias.f_to_device(segmenter.device())?,
             group_of: group.into_iter().map(|group| group as u16).collect(),
             about,
         })

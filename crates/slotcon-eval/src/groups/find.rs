@@ -1,5 +1,6 @@
 //! Finding groups: two passes over the pictures, one that draws places to part by k-means, one that looks where the parts meet.
 
+use slotcon::method::grouping::normalize;
 use slotcon_data::rng::{Purpose, Stream};
 use tch::{Device, Kind, Tensor};
 
@@ -57,8 +58,8 @@ pub fn find(
         pictures: looked_at,
     };
     let mut found = FoundGroups {
-        weight,
-        bias,
+        weight: weight.f_to_device(segmenter.device())?,
+        bias: bias.f_to_device(segmenter.device())?,
         group_of: Vec::new(),
         about,
     };
@@ -157,11 +158,7 @@ fn parts(rows: &Tensor, config: &GroupConfig) -> Result<(Tensor, Tensor, Tensor)
 
 /// Cosines of all pairs of rows, row by row.
 fn cosines(rows: &Tensor) -> Result<Vec<f64>, Error> {
-    let rows = rows.to_kind(Kind::Double);
-    let length = rows
-        .f_norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)?
-        .f_clamp_min(1e-12)?;
-    let rows = rows / length;
+    let rows = normalize(&rows.to_kind(Kind::Double));
     Ok(Vec::try_from(rows.f_matmul(&rows.f_tr()?)?.flatten(0, -1))?)
 }
 

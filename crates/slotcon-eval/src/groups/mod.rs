@@ -13,7 +13,7 @@ pub mod join;
 
 use serde::{Deserialize, Serialize};
 use slotcon_data::Picture;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::clusters::Clusterer;
 use crate::error::Error;
@@ -118,10 +118,7 @@ impl FoundGroups {
 
     /// Scores of the parts at places with these features `[h, w, C + 1]`: `[h, w, parts]`, largest for the nearest centre.
     fn scores(&self, features: &Tensor) -> Result<Tensor, Error> {
-        Ok(features
-            .f_matmul(&self.weight.f_to_device(features.device())?)?
-            .f_add(&self.bias.f_to_device(features.device())?)?
-            .f_to_kind(Kind::Float)?)
+        Ok(features.f_matmul(&self.weight)?.f_add(&self.bias)?)
     }
 }
 
