@@ -1,7 +1,8 @@
 """What other programs make of our files: called by `cargo xtask test --interop` in its virtual environment.
 
 `check.py make SLOTCON FOLDER` writes what torch.save writes and lets SLOTCON read it; `check.py compare SLOTCON FOLDER` loads what
-the Rust side exported and compares the features of a photo with ours. Each failure is an exception.
+the Rust side exported and compares the features of a photo with ours: a case a line on stdin, `equal` on stdout for each. Each failure
+is an exception.
 """
 
 import argparse
@@ -42,8 +43,8 @@ def load(path):
 
 def compare(slotcon, folder):
     """Every exported backbone: strict loading, then the same features."""
-    for case in json.loads((folder / "cases.json").read_text()):
-        arch, library = case["arch"], case["library"]
+    for case in map(json.loads, sys.stdin):
+        folder, arch, library = Path(case["folder"]), case["arch"], case["library"]
         ours = load_file(folder / case["features"])
         for file in case["files"]:
             dilated = case["stride"] == 16
@@ -66,7 +67,8 @@ def compare(slotcon, folder):
             scale = ours["features"].abs().max().item()
             assert scale > 1e-3, f"{file}: all features are {scale}"
             apart = (theirs - ours["features"]).abs().max().item()
-            print(f"{arch} in {library} from {file}: features up to {scale:.3g}, apart by at most {apart:.2g}")
+            seen = f"{arch} in {library} from {file}: features up to {scale:.3g}, apart by at most {apart:.2g}"
+            print(seen, file=sys.stderr)
             assert apart <= TOLERANCE * max(1.0, scale), f"{file}: {apart}"
         with open(folder / case["detectron2"], "rb") as file:
             found = pickle.load(file, encoding="latin1")
@@ -77,7 +79,8 @@ def compare(slotcon, folder):
         for (theirs, array), (name, tensor) in zip(found["model"].items(), state.items(), strict=True):
             assert numpy.array_equal(array, tensor.numpy()), (theirs, name)
         assert "res2.0.conv1.norm.running_mean" in found["model"]
-        print(f"{arch}: {len(state)} arrays for detectron2, and as many tensors for mmsegmentation")
+        print(f"{arch}: {len(state)} arrays for detectron2, and as many tensors for mmsegmentation", file=sys.stderr)
+        print("equal", flush=True)
 
 
 def make(slotcon, folder):

@@ -92,8 +92,12 @@ fn try_out(root: &Path, python: &Path, wheel: &Path, scratch: &Path) -> Result<(
         "--durations=5",
         "-p",
         "no:cacheprovider",
+        // pytest would keep what three runs wrote: 2 GB each.
+        "-o",
+        "tmp_path_retention_policy=failed",
         ".",
     ]);
+    pytest.arg("--basetemp").arg(scratch.join("tmp"));
     pytest.current_dir(&tests).env("SLOTCON_NOTEBOOK", notebook);
     for variable in ["LD_LIBRARY_PATH", "LIBTORCH", "PYTHONPATH"] {
         pytest.env_remove(variable);

@@ -15,8 +15,9 @@ mod hub;
 mod segmentor;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use slotcon::method::{Mode, SlotCon};
@@ -45,23 +46,20 @@ fn python() -> PathBuf {
     PathBuf::from(python.expect("SLOTCON_INTEROP_PYTHON must name a Python with torch, torchvision and timm"))
 }
 
-fn check(what: &str, folder: &Path) {
-    run("check.py", what, folder);
-}
-
 /// Runs a script of `xtask/interop` on `folder`; it must succeed.
 fn run(script: &str, what: &str, folder: &Path) {
+    let status = python_script(script, what, folder).status().unwrap();
+    assert!(status.success(), "{script} {what} failed; its reason is above");
+}
+
+fn python_script(script: &str, what: &str, folder: &Path) -> Command {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../xtask/interop")
         .join(script);
-    let status = Command::new(python())
-        .arg(path)
-        .arg(what)
-        .arg(env!("CARGO_BIN_EXE_slotcon"))
-        .arg(folder)
-        .status()
-        .unwrap();
-    assert!(status.success(), "{script} {what} failed; its reason is above");
+    let mut command = Command::new(python());
+    command.arg(path).arg(what);
+    command.arg(env!("CARGO_BIN_EXE_slotcon")).arg(folder);
+    command
 }
 
 /// A real photo where there are any, else a drawn scene; 224 pixels square.
@@ -139,11 +137,20 @@ fn write(path: &Path, tensors: &[(&str, &Tensor)]) {
 #[ignore = "needs Python with torch, torchvision and timm: cargo xtask test --interop"]
 fn exported_weights_give_our_features_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
     let picture = photo(folder.path());
     let pixels = normalise(picture.rgb(), 224, 224, Device::Cpu);
-    let mut cases = Vec::new();
+    // One backbone after the other, each in a folder that goes when it has been compared: together they are 5 GB.
+    let mut other = python_script("check.py", "compare", folder.path());
+    let mut other = other
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut cases = other.stdin.take().unwrap();
+    let mut answers = BufReader::new(other.stdout.take().unwrap()).lines();
     for (arch, torchvision, timm) in BACKBONES {
+        let folder = tempfile::tempdir_in(folder.path()).unwrap();
+        let at = |name: &str| folder.path().join(name);
         let mut recipe = Recipe::default();
         recipe.model.arch = arch.into();
         recipe.model.dim_hidden = 8;
@@ -177,7 +184,8 @@ fn exported_weights_give_our_features_elsewhere() {
             .into_iter()
             .chain([("timm", timm)]);
         for (library, name) in libraries {
-            cases.push(json!({
+            let case = json!({
+                "folder": folder.path(),
                 "arch": torchvision.unwrap_or(name),
                 "timm": timm,
                 "library": library,
@@ -186,16 +194,23 @@ fn exported_weights_give_our_features_elsewhere() {
                 "files": [export(library, "safetensors"), export(library, "pth")],
                 "detectron2": detectron2,
                 "mmsegmentation": mmsegmentation,
-            }));
+            });
+            writeln!(cases, "{case}").unwrap();
+            let answer = answers.next().map(Result::unwrap);
+            assert_eq!(
+                answer.as_deref(),
+                Some("equal"),
+                "{arch} in {library}: the reason is above"
+            );
         }
     }
-    fs::write(at("cases.json"), serde_json::to_string(&cases).unwrap()).unwrap();
-    check("compare", folder.path());
+    drop(cases);
+    assert!(other.wait().unwrap().success());
 }
 
 #[test]
 #[ignore = "needs Python with torch, torchvision and timm: cargo xtask test --interop"]
 fn what_torch_save_writes_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    check("make", folder.path());
+    run("check.py", "make", folder.path());
 }
