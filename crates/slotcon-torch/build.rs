@@ -6,6 +6,25 @@ use std::path::{Path, PathBuf};
 /// Set where this crate is checked in a workspace that links nothing (`cargo xtask check fuzz`); clippy sets a variable of its own.
 const LINKS_NOTHING: &str = "SLOTCON_LINKS_NOTHING";
 
+/// What is compiled together: reading libtorch's headers takes the compiler half a minute, which two units do twice and a unit a file
+/// would do twelve times.
+const UNITS: [(&str, &[&str]); 2] = [
+    (
+        "kernels",
+        &[
+            "autocast",
+            "linear",
+            "memory",
+            "multi_tensor",
+            "nms",
+            "roi_align",
+            "tensors",
+            "upload",
+        ],
+    ),
+    ("distributed", &["group", "reducer", "store", "sync_batch_norm"]),
+];
+
 fn main() {
     let lib = std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys reports where libtorch is");
     println!("cargo:libtorch_lib={lib}");
@@ -27,20 +46,7 @@ fn main() {
     );
     let mut build = cxx_build::bridge("src/ffi.rs");
     build
-        .files([
-            "cpp/autocast.cpp",
-            "cpp/group.cpp",
-            "cpp/linear.cpp",
-            "cpp/memory.cpp",
-            "cpp/multi_tensor.cpp",
-            "cpp/nms.cpp",
-            "cpp/reducer.cpp",
-            "cpp/roi_align.cpp",
-            "cpp/store.cpp",
-            "cpp/sync_batch_norm.cpp",
-            "cpp/tensors.cpp",
-            "cpp/upload.cpp",
-        ])
+        .files(UNITS.map(|(name, files)| unit(name, files)))
         .includes([
             include.join("torch/csrc/api/include"),
             include.clone(),
@@ -72,6 +78,18 @@ fn main() {
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-link-lib=gomp");
     }
+}
+
+/// A file in `OUT_DIR` that includes `files`.
+fn unit(name: &str, files: &[&str]) -> PathBuf {
+    let out = std::env::var_os("OUT_DIR").expect("cargo says where build scripts may write");
+    let path = PathBuf::from(out).join(format!("{name}.cpp"));
+    let text: String = files
+        .iter()
+        .map(|file| format!("#include \"{file}.cpp\"\n"))
+        .collect();
+    std::fs::write(&path, text).expect("a build script can write to OUT_DIR");
+    path
 }
 
 /// The folders with CUDA's and NCCL's headers: those of nvidia's wheels beside torch, as `cargo xtask setup --cuda` and

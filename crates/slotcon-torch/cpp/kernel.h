@@ -2,6 +2,7 @@
 // of which the program takes one when it starts.
 #pragma once
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
 
 #if defined(__linux__) && !defined(INTRA_OP_PARALLEL)
 #error "without -fopenmp at::parallel_for runs on one core"
@@ -15,3 +16,13 @@
 
 // What such a function calls has to become part of it.
 #define SLOTCON_INLINED inline __attribute__((always_inline))
+
+namespace slotcon {
+
+// What f makes of a number of the tensor's type, float or double.
+template <typename F>
+decltype(auto) by_type(const at::Tensor& tensor, F f) {
+  return tensor.scalar_type() == at::kDouble ? f(double()) : f(float());
+}
+
+}  // namespace slotcon

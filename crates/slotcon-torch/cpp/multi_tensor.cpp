@@ -150,11 +150,6 @@ void move(const at::Tensor& parameter, const at::Tensor& gradient, const at::Ten
   });
 }
 
-template <typename F>
-void by_type(const at::Tensor& tensor, F f) {
-  tensor.scalar_type() == at::kFloat ? f(float()) : f(double());
-}
-
 at::Tensor inspect_by_kernel(const List& p, const List& g, const StepRule& rule, double scale,
                              const at::Tensor& found) {
   auto trust = at::ones({static_cast<int64_t>(p.size())}, at::kDouble);

@@ -20,7 +20,7 @@ float as_float(double threshold) {
 }
 
 // Boxes of one group, highest score first, a coordinate an array.
-struct Group {
+struct BoxesOfGroup {
   std::vector<int64_t> rank;
   std::vector<float> x1, y1, x2, y2, area;
   std::vector<uint8_t> suppressed;
@@ -53,9 +53,9 @@ struct Group {
 std::vector<uint8_t> by_kernel(const at::Tensor& boxes, const at::Tensor& groups, float threshold) {
   const auto* box = boxes.const_data_ptr<float>();
   const auto* group = groups.const_data_ptr<int64_t>();
-  std::map<int64_t, Group> found;
+  std::map<int64_t, BoxesOfGroup> found;
   for (int64_t i = 0; i < boxes.size(0); ++i) found[group[i]].push(i, box + 4 * i);
-  std::vector<Group*> list;
+  std::vector<BoxesOfGroup*> list;
   for (auto& [id, of_group] : found) list.push_back(&of_group);
   at::parallel_for(0, static_cast<int64_t>(list.size()), 1, [&](int64_t begin, int64_t end) {
     for (auto i = begin; i < end; ++i) list[i]->suppress(threshold);

@@ -226,11 +226,6 @@ at::Tensor backward_kernel(const at::Tensor& gradient, const std::vector<Box<T>>
   return out;
 }
 
-template <typename F>
-at::Tensor by_type(const at::Tensor& tensor, F f) {
-  return tensor.scalar_type() == at::kDouble ? f(double()) : f(float());
-}
-
 struct RoiAlign : torch::autograd::Function<RoiAlign> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& features, const at::Tensor& boxes,
                             const at::Tensor& pictures, int64_t height, int64_t width, double scale, int64_t sampling,
