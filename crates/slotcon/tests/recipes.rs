@@ -59,7 +59,7 @@ fn settings_override() {
             "optim.batch=64",
             "optim.optimizer=sgd",
             "run.precision=bf16",
-            "data.min_scale=1",
+            "data.min_scale=0.3",
             "model.arch=resnet50_d",
         ],
     )
@@ -67,8 +67,23 @@ fn settings_override() {
     assert_eq!(recipe.optim.batch, 64);
     assert_eq!(recipe.optim.optimizer, OptimizerName::Sgd);
     assert_eq!(recipe.run.precision, Precision::Bf16);
-    assert_eq!(recipe.data.augment.min_scale, 1.0);
+    assert_eq!(recipe.data.augment.min_scale, 0.3);
     assert_eq!(recipe.model.arch, "resnet50_d");
+}
+
+#[test]
+fn epochs_that_are_asked_for_overrule_steps_of_the_recipe() {
+    let length = |settings: &[&str]| {
+        let recipe = load("small", settings).unwrap();
+        (recipe.run.epochs, recipe.run.steps, recipe.run.stop_at)
+    };
+    let usual = length(&[]);
+    assert!(usual.1 > usual.2 && usual.2 > 0, "{usual:?}");
+    assert_eq!(length(&["run.epochs=7"]), (7.0, 0, 0));
+    assert_eq!(length(&["run.epochs=7", "run.steps=90"]), (7.0, 90, 0));
+    assert_eq!(length(&["run.steps=90", "run.epochs=7"]), (7.0, 0, 0));
+    let recipe = load("small", &["optim.warmup_epochs=2"]).unwrap();
+    assert_eq!((recipe.optim.warmup_epochs, recipe.optim.warmup_steps), (2.0, 0));
 }
 
 #[test]

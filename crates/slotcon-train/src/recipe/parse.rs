@@ -152,12 +152,24 @@ fn syntax(place: &str, error: &toml::de::Error) -> RecipeError {
     }
 }
 
-/// Puts `section.key=value` settings over `table`.
+/// Keys that say the same in another unit and would have the last word: whoever sets the first means that.
+const OVERRULED: [(&str, &str, &[&str]); 2] = [
+    ("run", "epochs", &["steps", "stop_at"]),
+    ("optim", "warmup_epochs", &["warmup_steps"]),
+];
+
+/// Puts `section.key=value` settings over `table`, each over those before it.
 fn set<R: TaskRecipe>(table: &mut Table, settings: &[String]) -> Result<(), RecipeError> {
     for setting in settings {
         let place = format!("--set {setting}");
-        let change = parse_setting(setting, &place)?;
+        let mut change = parse_setting(setting, &place)?;
         known_keys::<R>(&place, &change)?;
+        for (section, key, others) in OVERRULED {
+            let section = change.get_mut(section).and_then(Value::as_table_mut);
+            if let Some(section) = section.filter(|section| section.contains_key(key)) {
+                section.extend(others.iter().map(|&other| (other.to_owned(), Value::Integer(0))));
+            }
+        }
         merge(table, change);
         typed::<R>(&place, table)?;
     }

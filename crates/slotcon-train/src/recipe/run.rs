@@ -48,7 +48,7 @@ impl Precision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunRecipe {
-    /// Passes over the data.
+    /// Passes over the data. Set by itself (`--set`), it overrules `steps` and `stop_at` of the recipe.
     pub epochs: f64,
     /// Length of the whole run in steps, schedules included; 0: as `epochs` says.
     pub steps: u64,

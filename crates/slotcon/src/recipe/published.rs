@@ -14,7 +14,6 @@ macro_rules! published {
 
 published!(
     "small",
-    "small-1h",
     "coco-r50-800ep",
     "cocoplus-r50-800ep",
     "imagenet-r50-100ep",
