@@ -8,7 +8,7 @@ use slotcon_data::Layout;
 use slotcon_data::picture::left_as_they_lie;
 use slotcon_data::source::LeftOut;
 use slotcon_eval::segment::Views;
-use slotcon_eval::{InputConfig, Pictures, Segmenter};
+use slotcon_eval::{FoundGroups, InputConfig, Pictures, Segmenter};
 use slotcon_train::{RunDirectory, device};
 
 use crate::status::Status;
@@ -50,6 +50,30 @@ impl NetworkArgs {
     /// A folder that is no run directory.
     pub fn file(&self) -> anyhow::Result<PathBuf> {
         weights_of(&self.checkpoint)
+    }
+}
+
+/// What a pretrained network cuts pictures into.
+#[derive(Debug, clap::Args)]
+pub struct GroupsArg {
+    /// Groups that slotcon group found with this checkpoint, in place of its prototypes.
+    #[arg(id = "groups", long = "groups", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+impl GroupsArg {
+    /// The network with these groups, if any were given.
+    ///
+    /// # Errors
+    /// A file that cannot be used or holds the groups of another checkpoint.
+    pub fn of(&self, segmenter: Segmenter) -> anyhow::Result<Segmenter> {
+        match &self.file {
+            Some(file) => {
+                let found = FoundGroups::open_for(file, &segmenter)?;
+                Ok(segmenter.with_groups(found))
+            }
+            None => Ok(segmenter),
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use slotcon::pretrain::Sources;
 use slotcon::{Pretraining, Recipe};
 use slotcon_data::labelled::{Classes, LabelLayout, pairs};
 use slotcon_data::picture::DecodeOptions;
-use slotcon_data::scenes;
+use slotcon_data::{Layout, scenes};
+use slotcon_eval::groups::{GroupConfig, find};
+use slotcon_eval::pictures::{InputConfig, Pictures};
 use slotcon_eval::{Segmenter, TestSet};
 use slotcon_metrics::Matching;
 use slotcon_train::{Options, Start, Stop, TaskRecipe, device, train};
@@ -15,6 +17,7 @@ use slotcon_train::{Options, Start, Stop, TaskRecipe, device, train};
 use crate::arguments::{DeviceArg, JsonArg};
 use crate::display;
 use crate::evaluate::{as_json, baselines, table};
+use crate::progress_bar::PictureBar;
 use crate::report;
 use crate::status::Status;
 
@@ -45,6 +48,8 @@ const TRAIN: u64 = 480;
 const HELD_OUT: u64 = 60;
 /// Side of a scene in pixels.
 const SIZE: u32 = 160;
+/// Scenes in which groups are found.
+const LOOKED_AT: usize = 120;
 /// What differs from the recipe `small`, for little data and few steps.
 const SETTINGS: [&str; 5] = [
     "data.image_size=96",
@@ -59,6 +64,7 @@ fn recipe(args: &Args) -> anyhow::Result<Recipe> {
     let mut settings: Vec<String> = SETTINGS.iter().map(|s| s.to_string()).collect();
     settings.push(format!("run.seed={}", args.seed));
     settings.push(format!("run.steps={}", args.steps));
+    settings.push("run.stop_at=0".into());
     let mut recipe = Recipe::load("small", &settings)?;
     if args.data.is_none() {
         for view in &mut recipe.data.augment.views {
@@ -104,21 +110,51 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         return Ok(Status::DONE);
     }
 
-    let device = device::parse(&args.device.asked)?;
-    let classes = Classes::open(&drawn.join("classes.json"))?;
+    measure(args, &drawn, &outcome.checkpoint)?;
+    say_what_next(&options.out);
+    Ok(Status::DONE)
+}
+
+/// Finds groups in the scenes that were learned from and measures them, and the prototypes, on those held out.
+fn measure(args: &Args, scenes: &Path, checkpoint: &Path) -> anyhow::Result<()> {
+    let trained = Segmenter::open(checkpoint, Branch::Teacher, device::parse(&args.device.asked)?)?;
+    let classes = Classes::open(&scenes.join("classes.json"))?;
+    let config = GroupConfig {
+        groups: classes.classes.len(),
+        seed: args.seed,
+        // The scenes know no above and below.
+        height: 0.0,
+        ..GroupConfig::default()
+    };
+    let learned_from = Pictures::open(
+        &[scenes.join("images/train")],
+        Layout::Folder,
+        InputConfig::squares(SIZE),
+        Some(LOOKED_AT),
+    )?;
+    let mut bar = PictureBar::default();
+    let (groups, _) = find(&trained, &learned_from, &config, &mut bar)?;
+    bar.finish();
+    groups.save(&args.out.join("groups.safetensors"))?;
+
     let held_out = pairs(
-        &drawn.join("images/val"),
-        &drawn.join("labels/val"),
+        &scenes.join("images/val"),
+        &scenes.join("labels/val"),
         LabelLayout::Index,
         None,
     )?
     .all;
     let set = TestSet::load(&held_out, classes, SIZE, &DecodeOptions::default())?;
     let matching = Matching::Hungarian;
-    let trained = Segmenter::open(&outcome.checkpoint, Branch::Teacher, device)?;
-    let mut rows = vec![("trained", set.measure(&trained, matching)?)];
-    rows.extend(baselines(&set, &trained, matching, args.seed)?);
-    let protocol = set.protocol(matching);
+    let prototypes = set.measure(&trained, matching)?;
+    let baselines = baselines(&set, &trained, matching, args.seed)?;
+    let protocol = set.protocol(matching) + "; " + &groups.protocol();
+    let grouped = trained.with_groups(groups);
+    let mut rows = vec![
+        ("groups", set.measure(&grouped, matching)?),
+        ("prototypes", prototypes),
+    ];
+    rows.extend(baselines);
     eprint!(
         "\nWhat was learned, on {HELD_OUT} scenes that it has not seen:\n{}",
         table(&rows, &protocol)
@@ -126,7 +162,21 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if args.output.json {
         out!("{}", as_json(&rows, &protocol)?);
     }
-    Ok(Status::DONE)
+    Ok(())
+}
+
+/// What to look at, and what to type for one's own photos.
+fn say_what_next(out: &Path) {
+    let program = std::env::args_os().next().unwrap_or_else(|| "slotcon".into());
+    let (program, out) = (program.display(), out.display());
+    eprintln!(
+        "\nLook at {out}/report.html, and at the groups as masks:\n  \
+         {program} segment --checkpoint {out} --groups {out}/groups.safetensors --out {out}/masks {out}/scenes/images/val\n\
+         Then your own photos, half an hour or so:\n  \
+         {program} pretrain --data PHOTOS --out runs/mine\n  \
+         {program} group --checkpoint runs/mine --data PHOTOS --out runs/mine/groups.safetensors\n  \
+         {program} segment --checkpoint runs/mine --groups runs/mine/groups.safetensors --out masks PHOTOS"
+    );
 }
 
 /// Draws the scenes anew: they are cheap, and an interrupted demo must not leave others behind.

@@ -9,8 +9,8 @@ use crate::export::free;
 use crate::progress_bar::PictureBar;
 use crate::status::Status;
 
-/// Find a number of groups in photos without labels, in what the backbone learned, and write them to a file that segment and evaluate
-/// clusters take (--groups FILE) in place of the prototypes.
+/// Find a number of groups in photos without labels, in what the backbone learned, and write them to a file that slots, segment and
+/// evaluate clusters take (--groups FILE) in place of the prototypes.
 ///
 /// The features of all places are parted finely by k-means; then parts are joined, the two with the smallest mean distance first, until
 /// the number is reached. Parts are near where their features are alike and colours hardly change where they meet. Pictures are looked at

@@ -8,17 +8,20 @@ use slotcon_eval::survey::{Config, survey};
 use slotcon_report::gallery;
 use slotcon_weights::atomic_file::AtomicFile;
 
-use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
+use crate::arguments::{FolderArgs, GroupsArg, NetworkArgs, exit, say_orientation};
 use crate::progress_bar::PictureBar;
 use crate::status::Status;
 
 /// Show what was learned: for each prototype the pictures that show it best, with its mask. Best are those with the highest
-/// mean cosine similarity of the places where the prototype wins, as in the official gallery. On the page one gives them names, joins
-/// several under one, and saves names.json for segment and evaluate clusters.
+/// mean cosine similarity of the places where the prototype wins, as in the official gallery. With --groups the same of the groups
+/// that slotcon group found, by their probability. On the page one gives them names, joins several under one, and saves names.json for
+/// segment and evaluate clusters.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
+    #[command(flatten)]
+    groups: GroupsArg,
     #[command(flatten)]
     pictures: FolderArgs,
     /// Where to put the gallery. FILE.html is one page that needs no network: search, zoom, and the most similar places
@@ -28,7 +31,7 @@ pub struct Args {
     /// Pictures a prototype.
     #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     top: u16,
-    /// These prototypes only, e.g. 3,17,40. Without it: all that win somewhere, at most 256, the largest first.
+    /// These prototypes (or groups) only, e.g. 3,17,40. Without it: all that win somewhere, at most 256, the largest first.
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     prototypes: Option<Vec<usize>>,
     /// Begin with these names (the page saves them). Those of another checkpoint with as many prototypes are taken over with a warning:
@@ -66,7 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
             args.out.display()
         );
     }
-    let segmenter = args.network.open()?;
+    let segmenter = args.groups.of(args.network.open()?)?;
     let names = match &args.names {
         Some(file) => {
             let (names, note) = Names::adopt(file, &segmenter)?;
@@ -98,8 +101,9 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     bar.finish();
     say_orientation();
     eprintln!(
-        "{} prototypes, {} of them win somewhere in {} pictures; {} are shown in {}; {} pictures could not be used",
+        "{} {}s, {} of them win somewhere in {} pictures; {} are shown in {}; {} pictures could not be used",
         survey.ranking.prototypes(),
+        segmenter.cluster_word(),
         survey.ranking.by_size().len(),
         survey.ranking.looked_at(),
         survey.shown.len(),

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{Place, fail, slotcon, succeed};
-use serde_json::Value;
+use serde_json::{Value, json};
 use slotcon_data::labelled::read_label_map;
 
 fn command(place: &Place, run: &str, command: &[&str]) -> Command {
@@ -53,6 +53,17 @@ fn as_many_groups_as_asked_for() {
         sizes[0] > 0 && sizes.iter().filter(|&&n| n > 0).count() > 1,
         "{sizes:?}"
     );
+
+    let gallery = place.path("gallery.html");
+    let mut slots = command(&place, "run", &["slots"]);
+    slots
+        .arg("--groups")
+        .arg(&file)
+        .arg("--data")
+        .arg(place.pictures());
+    succeed(slots.arg("--out").arg(&gallery));
+    let page = std::fs::read_to_string(&gallery).unwrap();
+    assert!(page.contains("What the groups stand for") && page.contains("mean probability"));
 
     let scenes = place.path("scenes");
     let mut evaluate = command(&place, "run", &["evaluate", "clusters"]);
@@ -124,4 +135,84 @@ fn what_does_not_fit_is_refused_with_file_and_value() {
     std::fs::write(&cut, &whole[..whole.len() - 8]).unwrap();
     let said = fail(&mut segment("run", &cut));
     assert!(said.contains("cut.safetensors"), "{said}");
+}
+
+/// The page's script saves what `names` in the page says, with names put in.
+fn named(gallery: &Path, names: &Value) -> Value {
+    let page = std::fs::read_to_string(gallery).unwrap();
+    let (_, after) = page.split_once(r#"id="names">"#).unwrap();
+    let (json, _) = after.split_once("</script>").unwrap();
+    let mut file: Value = serde_json::from_str(json).unwrap();
+    file["names"] = names.clone();
+    file
+}
+
+#[test]
+fn found_groups_get_names() {
+    let place = Place::new(5);
+    succeed(&mut place.pretrain("run", &["--steps", "2"]));
+    let file = place.path("groups.safetensors");
+    succeed(&mut group(&place, &file, &[]));
+    let gallery = |name: &str, groups: Option<&Path>| {
+        let out = place.path(name);
+        let mut slots = command(&place, "run", &["slots"]);
+        slots.arg("--data").arg(place.pictures()).arg("--out").arg(&out);
+        if let Some(groups) = groups {
+            slots.arg("--groups").arg(groups);
+        }
+        succeed(&mut slots);
+        out
+    };
+    let names = named(
+        &gallery("groups.html", Some(&file)),
+        &json!({"0": "ground", "1": "thing", "2": "Ground"}),
+    );
+    assert_eq!(names["prototypes"], 3);
+    let json = place.path("names.json");
+    std::fs::write(&json, names.to_string()).unwrap();
+
+    let segment = |out: &str| {
+        let mut segment = command(&place, "run", &["segment"]);
+        segment
+            .arg("--groups")
+            .arg(&file)
+            .arg("--out")
+            .arg(place.path(out));
+        segment
+    };
+    succeed(segment("plain").arg(place.pictures()));
+    let mut by_name = segment("named");
+    by_name.arg("--names").arg(&json);
+    by_name.arg("--dataset").arg(place.path("set"));
+    succeed(by_name.arg(place.pictures()));
+    let map = |folder: &str| {
+        let path = place.path(folder).join("000002.png.labels.png");
+        read_label_map(&path).unwrap().ids().to_vec()
+    };
+    let by_hand = Vec::from_iter(map("plain").into_iter().map(|group| u16::from(group == 1)));
+    assert_eq!(map("named"), by_hand);
+    let sure = std::fs::read_to_string(place.path("set/confidence.csv")).unwrap();
+    let sure: Vec<f64> = sure
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
+        .collect();
+    assert!(
+        sure.len() == 5 && sure.iter().all(|p| (0.34..1.0).contains(p)),
+        "{sure:?}"
+    );
+
+    // Names of prototypes are none of groups.
+    let of_prototypes = named(&gallery("prototypes.html", None), &json!({"0": "ground"}));
+    assert_ne!(of_prototypes["checkpoint"], names["checkpoint"]);
+    let mut other = of_prototypes;
+    other["prototypes"] = json!(3);
+    std::fs::write(&json, other.to_string()).unwrap();
+    let mut refused = segment("refused");
+    refused.arg("--names").arg(&json);
+    let said = fail(refused.arg(place.pictures()));
+    assert!(
+        said.contains("names.json") && said.contains("its groups are"),
+        "{said}"
+    );
 }

@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::json;
 use slotcon_eval::clusters::baselines::PixelFeatures;
-use slotcon_eval::groups::Grouped;
-use slotcon_eval::{FoundGroups, Measured, Segmenter, Spread, TestSet};
+use slotcon_eval::{Measured, Segmenter, Spread, TestSet};
 use slotcon_metrics::Matching;
 
 use super::labelled::LabelledArgs;
 use super::named::Naming;
 use super::table::Table;
-use crate::arguments::{JsonArg, NetworkArgs, ViewsArgs, say_orientation};
+use crate::arguments::{GroupsArg, JsonArg, NetworkArgs, ViewsArgs, say_orientation};
 use crate::status::Status;
 
 /// Unsupervised semantic segmentation: the groups of every pixel against true label maps, by mean intersection over union
 /// and pixel accuracy.
+///
+/// Groups of slotcon group (--groups) that were found in these very pictures compare with the k-means of --baselines, which sees them,
+/// too; found in others they say how far groups carry.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -28,10 +30,8 @@ pub struct Args {
     /// other in any case.
     #[arg(long)]
     many_to_one: bool,
-    /// Measure the groups that slotcon group found in place of the prototypes. Found in these very pictures they compare
-    /// with the k-means of --baselines, which sees them, too; found in others they say how far groups carry.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "sides", "mirror"])]
-    groups: Option<PathBuf>,
+    #[command(flatten)]
+    groups: GroupsArg,
     /// Measure the names that a person gave to the groups (the gallery's names.json) instead of matching clusters to classes: a named
     /// group counts as the class of the same name, whatever the case; places without a name are wrong.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["many_to_one", "kmeans", "baselines"])]
@@ -63,13 +63,9 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let views = args.views.views();
     let segmenter = args
         .labelled
-        .seen_by(args.network.open()?.with_views(views.clone()));
+        .seen_by(args.groups.of(args.network.open()?.with_views(views.clone()))?);
     let names = match &args.names {
         Some(file) => Some(Naming::open(file, &segmenter)?),
-        None => None,
-    };
-    let groups = match &args.groups {
-        Some(file) => Some(FoundGroups::open_for(file, &segmenter)?),
         None => None,
     };
     let (set, of_set) = args.labelled.open(args.labelled.classes()?)?;
@@ -84,13 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         Some(names) => Some(names.classes(set.class_names())?),
         None => None,
     };
-    let confusion = match &groups {
-        Some(groups) => set.confusion(&Grouped {
-            segmenter: &segmenter,
-            groups,
-        })?,
-        None => set.confusion(&segmenter)?,
-    };
+    let confusion = set.confusion(&segmenter)?;
     let mut rows = match assignment {
         Some(given) => vec![("named", set.score_as(&confusion, given)?)],
         None => vec![("trained", set.score(&confusion, matching)?)],
@@ -107,7 +97,9 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         None => set.protocol(matching),
     } + &of_set
         + &views.protocol()
-        + &groups.map_or_else(String::new, |groups| format!("; {}", groups.protocol()));
+        + &segmenter
+            .found()
+            .map_or_else(String::new, |found| format!("; {}", found.protocol()));
 
     let mut text = table(&rows, &protocol);
     let mut json = as_json(&rows, &protocol)?;
@@ -214,7 +206,7 @@ pub fn as_json(rows: &[(&str, Measured)], protocol: &str) -> serde_json::Result<
     value["protocol"] = json!(protocol);
     for (name, measured) in &rows[1..] {
         let place = match *name {
-            "many_to_one" => &mut value[name],
+            "many_to_one" | "prototypes" => &mut value[name],
             _ => &mut value["baselines"][name],
         };
         *place = serde_json::to_value(measured)?;

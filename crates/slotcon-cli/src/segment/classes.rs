@@ -22,7 +22,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Status> {
         ("--tile", args.tile.is_some()),
         ("--student", args.network.student),
         ("--names", args.names.is_some()),
-        ("--groups", args.groups.is_some()),
+        ("--groups", args.groups.file.is_some()),
     ];
     if let Some((option, _)) = given.iter().chain(&args.views.given()).find(|(_, given)| *given) {
         bail!(

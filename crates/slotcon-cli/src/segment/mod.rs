@@ -12,7 +12,6 @@ use slotcon_data::labelled::Palette;
 use slotcon_data::picture::{DecodeOptions, Picture};
 use slotcon_data::resize::resize_short_side;
 use slotcon_data::source::Inputs;
-use slotcon_eval::FoundGroups;
 use slotcon_eval::segment::masks;
 use slotcon_metrics::rle;
 use slotcon_train::TaskRecipe;
@@ -20,7 +19,7 @@ use slotcon_train::checkpoint::About;
 use slotcon_transfer::semantic::SemanticRecipe;
 use slotcon_weights::atomic_file::{WriteError, write_bytes};
 
-use crate::arguments::{NetworkArgs, OrientationArg, ViewsArgs, exit, say_orientation};
+use crate::arguments::{GroupsArg, NetworkArgs, OrientationArg, ViewsArgs, exit, say_orientation};
 use crate::results::{Taken, in_turn, make_folder, place_below, with_ending};
 use crate::status::Status;
 
@@ -34,7 +33,7 @@ const SIDE: u32 = 320;
 /// With a checkpoint of finetune semantic pictures are seen as its recipe says (whole or in windows), and OUT/classes.json names the
 /// classes, with their colours in the pictures.
 ///
-/// With --groups, the groups are those that slotcon group found after training.
+/// With --groups, the groups are those that slotcon group found after training, which look at every picture mirrored, too.
 ///
 /// With --names, the names that were given on the gallery page (slotcon slots), masks are by name: prototypes of one name are one
 /// class, 255 is what has no name, and OUT/classes.json names the classes. --dataset then writes a labelled data set to measure with
@@ -47,10 +46,9 @@ pub struct Args {
     /// has its own.
     #[arg(long, value_name = "DIR", required_unless_present = "dataset")]
     out: Option<PathBuf>,
-    /// Groups that slotcon group found, in place of the prototypes.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "tile", "sides", "mirror"])]
-    groups: Option<PathBuf>,
-    /// Names of the prototypes, as the gallery page saves them.
+    #[command(flatten)]
+    groups: GroupsArg,
+    /// Names of the prototypes or groups, as the gallery page saves them.
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
     /// Write a labelled data set into this folder, which must be new or empty: images/ (copies of the pictures), labels/ (index
@@ -68,7 +66,7 @@ pub struct Args {
     side: Option<u32>,
     /// Show a picture (resized to --side) to a pretrained network in tiles of this size that overlap by a quarter, rounded up to
     /// whole positions: large pictures in little memory, and groups as in crops of that size. Without it, all at once.
-    #[arg(long, value_name = "PIXELS", conflicts_with = "sides", value_parser = clap::value_parser!(u32).range(64..=4096))]
+    #[arg(long, value_name = "PIXELS", conflicts_with_all = ["sides", "groups"], value_parser = clap::value_parser!(u32).range(64..=4096))]
     tile: Option<u32>,
     /// Also write the mask of every group or class in a picture: a JSON list of its number (and name), area, bbox and segmentation
     /// as COCO's compressed RLE (pycocotools.mask.decode).
@@ -92,21 +90,18 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if About::open(&args.network.file()?)?.task == SemanticRecipe::TASK {
         return classes::run(args);
     }
-    let segmenter = args.network.open()?.with_views(args.views.views());
+    let segmenter = args
+        .groups
+        .of(args.network.open()?.with_views(args.views.views()))?;
     if let Some(file) = &args.names {
         return named::run(args, file, &segmenter);
     }
-    let groups = match &args.groups {
-        Some(file) => Some(FoundGroups::open_for(file, &segmenter)?),
-        None => None,
-    };
     let inputs = Inputs::open(&args.pictures)?;
     let failed = each(args, &inputs, |taken| {
         let (picture, seen) = (&taken.picture, args.seen(&taken.picture));
-        let ids = match (&groups, args.tile) {
-            (Some(groups), _) => groups.segment_at(&segmenter, picture, &seen)?,
-            (None, Some(tile)) => segmenter.segment_in_tiles(picture, &seen, tile)?,
-            (None, None) => segmenter.segment_at(picture, &seen)?,
+        let ids = match args.tile {
+            Some(tile) => segmenter.segment_in_tiles(picture, &seen, tile)?,
+            None => segmenter.segment_at(picture, &seen)?,
         };
         if let Some(place) = args.place(inputs.name(taken.index))? {
             write_maps(picture, &place, &ids, Palette::default())?;

@@ -88,7 +88,7 @@ pub fn by_mouse(browser: &mut Browser, pages: &Pages) {
         found.len() == 2 && found[0].starts_with("background · 1 · ") && found[1].starts_with("Road · 2 · "),
         "{found:?}"
     );
-    assert!(text(browser).contains("3 prototypes in 2 groups") && text(browser).contains("Not saved."));
+    assert!(text(browser).contains("3 prototypes under 2 names") && text(browser).contains("Not saved."));
     // Joined prototypes have one colour.
     let colours = [a, b, c].map(|k| {
         let swatch = on_card(k, ".swatch");
@@ -340,7 +340,7 @@ pub fn of_a_file(browser: &mut Browser, pages: &Pages) {
     click(browser, "#redo");
     open(browser, &page, "", DESKTOP, false);
     assert_eq!(name(browser, b), "dune");
-    assert!(text_of(browser, "named").contains("1 prototype in 1 group"));
+    assert!(text_of(browser, "named").contains("1 prototype under 1 name"));
 }
 
 fn text_of(browser: &mut Browser, id: &str) -> String {

@@ -34,7 +34,7 @@ pub trait Clusterer {
 
 impl Clusterer for Segmenter {
     fn clusters(&self) -> usize {
-        self.prototypes()
+        Segmenter::clusters(self)
     }
 
     fn assign(&self, picture: &Picture) -> Result<Vec<u16>, Error> {

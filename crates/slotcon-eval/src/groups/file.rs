@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::segment::Segmenter;
 
 /// The version of the format.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The header's key.
 const KEY: &str = "slotcon_groups";
@@ -78,6 +78,12 @@ impl FoundGroups {
             of("group", Kind::Int64)?,
         );
         let parts = about.config.parts as i64;
+        if !(about.temperature > 0.0 && about.temperature.is_finite()) {
+            return Err(wrong(format!(
+                "its temperature is {}; expected a number above 0",
+                about.temperature
+            )));
+        }
         let columns = segmenter.recipe().arch()?.channels() + 1;
         for (name, tensor, expected) in [
             ("weight", &weight, vec![columns, parts]),
@@ -100,6 +106,9 @@ impl FoundGroups {
             return Err(wrong(format!(
                 "gives a part to group {stranger}, but there are {groups}, numbered from 0"
             )));
+        }
+        if let Some(empty) = (0..groups as i64).find(|number| !group.contains(number)) {
+            return Err(wrong(format!("has no part for group {empty} of {groups}")));
         }
         Ok(Self {
             weight: weight.f_to_device(segmenter.device())?,

@@ -50,10 +50,12 @@ pub fn find(
     if looked_at == 0 {
         return Err(Error::no_picture(bad));
     }
-    let (weight, bias, centres) = parts(&Tensor::f_cat(&rows, 0)?, config)?;
+    let rows = Tensor::f_cat(&rows, 0)?;
+    let (weight, bias, centres) = parts(&rows, config)?;
     let about = About {
         version: super::file::VERSION,
         checkpoint: segmenter.fingerprint()?,
+        temperature: 1.0,
         config: config.clone(),
         pictures: looked_at,
     };
@@ -69,7 +71,7 @@ pub fn find(
     let mut sizes = vec![0u64; config.parts];
     // What could not be used was told in the first pass.
     pictures.each(chosen, &mut Counting(progress), |seen| -> Result<(), Error> {
-        let scores = found.scores(&place_features(segmenter, &seen.picture)?)?;
+        let scores = found.of_parts(&place_features(segmenter, &seen.picture)?)?;
         let (h, w, _) = scores.size3()?;
         let best = scores.argmax(-1, false).to_kind(Kind::Int).to_device(Device::Cpu);
         let best = Vec::<i32>::try_from(best.flatten(0, -1))?;
@@ -86,7 +88,22 @@ pub fn find(
         let cell = a * config.parts + b;
         (1.0 - alike[cell]) * contrasts[cell]
     });
+    found.about.temperature = temperature(&found, &rows)?;
     Ok((found, bad))
+}
+
+/// See [`FoundGroups::temperature`]; 1 where there is nothing to tell apart.
+fn temperature(found: &FoundGroups, rows: &Tensor) -> Result<f64, Error> {
+    if found.groups() < 2 {
+        return Ok(1.0);
+    }
+    let rows = rows.f_unsqueeze(0)?.f_to_device(found.weight.device())?;
+    let (best, _) = found
+        .of_groups(&found.of_parts(&rows)?)?
+        .f_topk(2, -1, true, true)?;
+    let margin = (best.f_select(-1, 0)? - best.f_select(-1, 1)?).f_mean(Kind::Double)?;
+    let half = margin.f_double_value(&[])? / 2.0;
+    Ok(if half > 0.0 { half } else { 1.0 })
 }
 
 fn check(config: &GroupConfig) -> Result<(), Error> {

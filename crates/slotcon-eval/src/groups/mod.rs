@@ -15,10 +15,8 @@ use serde::{Deserialize, Serialize};
 use slotcon_data::Picture;
 use tch::Tensor;
 
-use crate::clusters::Clusterer;
 use crate::error::Error;
-use crate::segment::Segmenter;
-use crate::segment::upsample::winners;
+use crate::segment::{Segmenter, checksum};
 use features::place_features;
 
 pub use find::find;
@@ -67,6 +65,8 @@ struct About {
     version: u32,
     /// [`Segmenter::fingerprint`] of the network.
     checkpoint: String,
+    /// [`FoundGroups::temperature`].
+    temperature: f64,
     config: GroupConfig,
     /// How many pictures they were found in.
     pictures: usize,
@@ -96,48 +96,46 @@ impl FoundGroups {
         )
     }
 
-    /// The group of every pixel of a picture that the network sees in another size (`seen`), row by row: scores of the parts are
-    /// brought to the picture's size bilinearly, the best one's group counts.
+    /// Scores of the groups at every place of a picture, `[h, w, groups]`: each group's is that of its best part, so that the largest is
+    /// the group of the nearest centre.
     ///
     /// # Errors
     /// A failure of libtorch, such as too little memory.
-    pub fn segment_at(
-        &self,
-        segmenter: &Segmenter,
-        picture: &Picture,
-        seen: &Picture,
-    ) -> Result<Vec<u16>, Error> {
+    pub(crate) fn scores(&self, segmenter: &Segmenter, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
-        let scores = self.scores(&place_features(segmenter, seen)?)?;
-        let parts = winners(&scores, i64::from(picture.height()), i64::from(picture.width()))?;
-        Ok(parts
-            .into_iter()
-            .map(|part| self.group_of[usize::from(part)])
-            .collect())
+        self.of_groups(&self.of_parts(&place_features(segmenter, picture)?)?)
+    }
+
+    /// Two groups whose scores differ by this are told apart with odds of e to 1: half of what the best and the second best differ by in
+    /// the mean over all places that the groups were found in.
+    pub fn temperature(&self) -> f64 {
+        self.about.temperature
+    }
+
+    /// What tells these groups from all others: the CRC-32 of their numbers, eight hexadecimal digits.
+    pub(crate) fn fingerprint(&self) -> Result<String, Error> {
+        let group_of: Vec<f32> = self.group_of.iter().map(|&group| f32::from(group)).collect();
+        let group_of = Tensor::from_slice(&group_of);
+        checksum(&[&self.weight, &self.bias, &group_of])
     }
 
     /// Scores of the parts at places with these features `[h, w, C + 1]`: `[h, w, parts]`, largest for the nearest centre.
-    fn scores(&self, features: &Tensor) -> Result<Tensor, Error> {
+    fn of_parts(&self, features: &Tensor) -> Result<Tensor, Error> {
         Ok(features.f_matmul(&self.weight)?.f_add(&self.bias)?)
     }
-}
 
-/// A network that cuts pictures into found groups in place of its prototypes.
-#[derive(Debug, Clone, Copy)]
-pub struct Grouped<'a> {
-    /// The network.
-    pub segmenter: &'a Segmenter,
-    /// Its groups.
-    pub groups: &'a FoundGroups,
-}
-
-impl Clusterer for Grouped<'_> {
-    fn clusters(&self) -> usize {
-        self.groups.groups()
-    }
-
-    fn assign(&self, picture: &Picture) -> Result<Vec<u16>, Error> {
-        self.groups
-            .segment_at(self.segmenter, picture, &self.segmenter.seen(picture))
+    /// The largest score of each group's parts: `[h, w, groups]` of `[h, w, parts]`.
+    fn of_groups(&self, parts: &Tensor) -> Result<Tensor, Error> {
+        let best_of = |group: usize| -> Result<Tensor, Error> {
+            let members = self.group_of.iter().enumerate();
+            let members = members.filter(|(_, of)| usize::from(**of) == group);
+            let members = Vec::from_iter(members.map(|(part, _)| part as i64));
+            let members = Tensor::from_slice(&members).f_to_device(parts.device())?;
+            Ok(parts
+                .f_index_select(2, &members)?
+                .f_amax([2i64].as_slice(), true)?)
+        };
+        let groups = (0..self.groups()).map(best_of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::f_cat(&groups, 2)?)
     }
 }

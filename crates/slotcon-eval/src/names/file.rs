@@ -4,6 +4,7 @@
 //! {"version": 1, "prototypes": 24, "checkpoint": "9f03c2d1", "names": {"0": "road", "7": "road", "2": "car"}, "background": [3]}
 //! ```
 //!
+//! Where groups were found after training (`slotcon group`), they are what is numbered, in place of prototypes.
 //! Prototypes with one name are one group; case does not count. `background` holds those that are nothing of interest. A prototype
 //! in neither has no name. `checkpoint` is [`Segmenter::fingerprint`].
 
@@ -43,7 +44,7 @@ impl Names {
     pub fn none(segmenter: &Segmenter) -> Result<Self, Error> {
         Ok(Self {
             version: VERSION,
-            prototypes: segmenter.prototypes(),
+            prototypes: segmenter.clusters(),
             checkpoint: segmenter.fingerprint()?,
             names: BTreeMap::new(),
             background: BTreeSet::new(),
@@ -113,15 +114,16 @@ impl Names {
     }
 
     fn must_fit(&self, path: &Path, segmenter: &Segmenter) -> Result<(), Error> {
-        if self.prototypes == segmenter.prototypes() {
+        if self.prototypes == segmenter.clusters() {
             return Ok(());
         }
         Err(wrong(
             path,
             format!(
-                "names the groups of a checkpoint with {} prototypes; this one has {}",
+                "names the groups of a checkpoint with {} {}s; this one has {}",
                 self.prototypes,
-                segmenter.prototypes()
+                segmenter.cluster_word(),
+                segmenter.clusters()
             ),
         ))
     }
@@ -131,7 +133,8 @@ impl Names {
         let own = segmenter.fingerprint()?;
         Ok((self.checkpoint != own).then(|| {
             format!(
-                "names the groups of another checkpoint (its prototypes are {}, those of this one {own})",
+                "names the groups of another checkpoint (its {}s are {}, those of this one {own})",
+                segmenter.cluster_word(),
                 self.checkpoint
             )
         }))

@@ -1,7 +1,7 @@
 //! What the network makes of one picture: features, scores, and the group of every pixel.
 
 use slotcon_data::Picture;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Segmenter;
 use super::upsample::winners;
@@ -12,8 +12,10 @@ use crate::error::Error;
 pub struct GroupedPicture {
     /// Dense features, `[h w, D]`.
     pub features: Tensor,
-    /// Scores of the prototypes, `[h w, K]`.
+    /// Scores of the clusters, `[h w, K]`.
     pub scores: Tensor,
+    /// How well a place fits each cluster, `[h w, K]`: the cosine similarity with a prototype, the probability of a found group.
+    pub fit: Tensor,
     /// Rows h and columns w of the network's grid.
     pub grid: (i64, i64),
 }
@@ -25,14 +27,24 @@ impl GroupedPicture {
     /// A failure of libtorch, such as too little memory.
     pub fn of(segmenter: &Segmenter, picture: &Picture) -> Result<Self, Error> {
         let groups = segmenter.groups(std::slice::from_ref(picture))?;
+        let cosines = groups.scores.squeeze_dim(0);
+        let (scores, fit) = match segmenter.found() {
+            Some(found) => {
+                let scores = found.scores(segmenter, picture)?.f_flatten(0, 1)?;
+                let fit = (&scores / found.temperature()).f_softmax(-1, None::<Kind>)?;
+                (scores, fit)
+            }
+            None => (cosines.shallow_clone(), cosines),
+        };
         Ok(Self {
             features: groups.features.squeeze_dim(0),
-            scores: groups.scores.squeeze_dim(0),
+            scores,
+            fit,
             grid: groups.grid,
         })
     }
 
-    /// The winning prototype of every pixel of a picture of this size, row by row.
+    /// The winning cluster of every pixel of a picture of this size, row by row.
     ///
     /// # Errors
     /// A failure of libtorch, such as too little memory.

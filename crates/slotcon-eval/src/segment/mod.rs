@@ -24,9 +24,11 @@ use tch::{Device, Kind, Tensor};
 pub use views::Views;
 
 use crate::error::Error;
+use crate::groups::FoundGroups;
 use crate::segment::upsample::winners;
 
-/// A network in evaluation mode (running statistics, no gradients).
+/// A network in evaluation mode (running statistics, no gradients), and what it cuts pictures into: its prototypes, or groups that
+/// were found in its features.
 #[derive(Debug)]
 pub struct Segmenter {
     model: SlotCon,
@@ -35,6 +37,7 @@ pub struct Segmenter {
     recipe: Recipe,
     input_size: Option<u32>,
     views: Views,
+    found: Option<FoundGroups>,
 }
 
 impl Segmenter {
@@ -63,6 +66,7 @@ impl Segmenter {
             recipe: recipe.clone(),
             input_size: None,
             views: Views::default(),
+            found: None,
         })
     }
 
@@ -98,7 +102,7 @@ impl Segmenter {
         Ok(segmenter)
     }
 
-    /// The same network before any training: the baseline that knows nothing.
+    /// The same network with its own prototypes before any training: the baseline that knows nothing.
     ///
     /// # Errors
     /// None that building this one did not have.
@@ -125,6 +129,19 @@ impl Segmenter {
         Self { views, ..self }
     }
 
+    /// The same, but it cuts pictures into groups that were found in its features, in place of its prototypes.
+    pub fn with_groups(self, found: FoundGroups) -> Self {
+        Self {
+            found: Some(found),
+            ..self
+        }
+    }
+
+    /// The groups that were found, if it cuts pictures into those.
+    pub fn found(&self) -> Option<&FoundGroups> {
+        self.found.as_ref()
+    }
+
     /// A picture in the size in which the network sees it.
     pub(crate) fn seen<'a>(&self, picture: &'a Picture) -> Cow<'a, Picture> {
         match self.input_size {
@@ -133,22 +150,40 @@ impl Segmenter {
         }
     }
 
-    /// K, the number of prototypes.
-    pub fn prototypes(&self) -> usize {
-        self.model.config().prototypes as usize
+    /// K, how many groups it cuts pictures into: those that were found, else the prototypes.
+    pub fn clusters(&self) -> usize {
+        match &self.found {
+            Some(found) => found.groups(),
+            None => self.model.config().prototypes as usize,
+        }
     }
 
-    /// What tells the prototypes of this branch from all others: the CRC-32 of their numbers `[K, D]` as float32, eight hexadecimal
-    /// digits. One more step of training gives another.
+    /// What one of [`Segmenter::clusters`] is called: group or prototype.
+    pub fn cluster_word(&self) -> &'static str {
+        match self.found {
+            Some(_) => "group",
+            None => "prototype",
+        }
+    }
+
+    /// What tells these clusters from all others: the CRC-32 of their numbers (of the branch's prototypes `[K, D]` as float32), eight
+    /// hexadecimal digits. One more step of training gives another.
     ///
     /// # Errors
     /// A failure of libtorch.
     pub fn fingerprint(&self) -> Result<String, Error> {
-        let prototypes = self.network().prototypes().detach();
-        let values: Vec<f32> =
-            Vec::try_from(prototypes.to_device(Device::Cpu).to_kind(Kind::Float).view([-1]))?;
-        let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
-        Ok(format!("{:08x}", crc32fast::hash(&bytes)))
+        match &self.found {
+            Some(found) => found.fingerprint(),
+            None => checksum(&[&self.network().prototypes().detach()]),
+        }
+    }
+
+    /// What scores are divided by before the softmax that makes probabilities of them.
+    pub fn temperature(&self) -> f64 {
+        match &self.found {
+            Some(found) => found.temperature(),
+            None => self.recipe.model.teacher_temp,
+        }
     }
 
     /// The device that the network computes on.
@@ -174,7 +209,8 @@ impl Segmenter {
         }
     }
 
-    /// Scores of every prototype on the network's grid, `[h, w, K]`; of several [`Views`] the mean on the finest of their grids.
+    /// Scores of every cluster on the network's grid, `[h, w, K]`; of several [`Views`] the mean on the finest of their grids. Found
+    /// groups always look at the mirror image, too.
     ///
     /// # Errors
     /// A failure of libtorch, such as too little memory.
@@ -187,6 +223,10 @@ impl Segmenter {
         };
         let mut all = Vec::new();
         for seen in self.views.sizes(picture) {
+            if let Some(found) = &self.found {
+                all.push(found.scores(self, &seen)?);
+                continue;
+            }
             let pixels = self.pixels(std::slice::from_ref(seen.as_ref()));
             all.push(once(&pixels)?);
             if self.views.mirror {
@@ -259,7 +299,7 @@ impl Segmenter {
         Ok(map.mean_dim([2i64, 3].as_slice(), false, Kind::Float))
     }
 
-    /// The winning prototype of every pixel, row by row: scores are brought to the picture's size bilinearly first.
+    /// The winning cluster of every pixel, row by row: scores are brought to the picture's size bilinearly first.
     ///
     /// # Errors
     /// A failure of libtorch, such as too little memory.
@@ -279,4 +319,18 @@ impl Segmenter {
             i64::from(picture.width()),
         )?)
     }
+}
+
+/// The CRC-32 of the numbers of some tensors as float32, eight hexadecimal digits.
+///
+/// # Errors
+/// A failure of libtorch.
+pub(crate) fn checksum(tensors: &[&Tensor]) -> Result<String, Error> {
+    let mut hash = crc32fast::Hasher::new();
+    for tensor in tensors {
+        let tensor = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+        let values = Vec::<f32>::try_from(tensor.f_reshape([-1])?)?;
+        values.iter().for_each(|value| hash.update(&value.to_le_bytes()));
+    }
+    Ok(format!("{:08x}", hash.finalize()))
 }

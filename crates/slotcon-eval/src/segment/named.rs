@@ -10,10 +10,10 @@ use crate::names::NamedGroups;
 /// The named group of every pixel of a picture, row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedSegments {
-    /// The class of each pixel by [`NamedGroups::classes`]; [`NamedGroups::NONE`] where the winning prototype has no name.
+    /// The class of each pixel by [`NamedGroups::classes`]; [`NamedGroups::NONE`] where the winning cluster has no name.
     pub labels: Vec<u16>,
-    /// The probability of each pixel's group, 0 to 1: the assignment (softmax of the scores over the teacher's temperature) to the
-    /// winning prototype, those of one name added up.
+    /// The probability of each pixel's group, 0 to 1: the assignment (softmax of the scores over [`Segmenter::temperature`]) to the
+    /// winning cluster, those of one name added up.
     pub probability: Vec<f32>,
 }
 
@@ -63,8 +63,7 @@ impl Segmenter {
             None => self.scores(seen)?,
         };
         let size = (i64::from(picture.height()), i64::from(picture.width()));
-        let temperature = self.recipe().model.teacher_temp;
-        let found = sure_winners(&scores, size, temperature, &groups.joined())?;
+        let found = sure_winners(&scores, size, self.temperature(), &groups.joined())?;
         Ok(NamedSegments {
             labels: groups.labels(&found.ids),
             probability: found.probability,

@@ -32,7 +32,7 @@ impl Segmenter {
         );
         let options = (Kind::Float, self.device());
         let (h, w) = (rows.positions(), columns.positions());
-        let sums = Tensor::zeros([h, w, self.prototypes() as i64], options);
+        let sums = Tensor::zeros([h, w, self.clusters() as i64], options);
         let weights = Tensor::zeros([h, w, 1], options);
         for (top, height) in rows.spans() {
             for (left, width) in columns.spans() {

@@ -1,4 +1,4 @@
-//! What each prototype stands for: the pictures that show it best, with its mask.
+//! What each prototype, or each group found in its place, stands for: the pictures that show it best, with its mask.
 //!
 //! [`survey`] looks at every picture of a folder once and keeps, for each prototype, only the numbers and scores of its best
 //! pictures ([`rank`]); memory does not grow with the folder. Who draws them looks at the chosen pictures again.
@@ -64,7 +64,7 @@ impl Survey {
 
 /// The first pass: looks at every picture and ranks them by prototype, as the official gallery does. The score of a picture
 /// is the mean cosine similarity of the positions that the prototype wins there (arg-max over prototypes); where it wins
-/// none, that of all positions.
+/// none, that of all positions. Of found groups it is the mean probability.
 ///
 /// # Errors
 /// A prototype that does not exist; no picture that can be used; a failure of libtorch.
@@ -74,10 +74,10 @@ pub fn survey(
     config: &Config,
     progress: &mut dyn ProgressSink,
 ) -> Result<Survey, Error> {
-    let k = segmenter.prototypes();
+    let (k, word) = (segmenter.clusters(), segmenter.cluster_word());
     if let Some(wrong) = config.prototypes.iter().flatten().find(|&&p| p >= k) {
         return Err(Error::Argument(format!(
-            "there is no prototype {wrong}: this checkpoint has {k}, numbered from 0"
+            "there is no {word} {wrong}: there are {k}, numbered from 0"
         )));
     }
     progress.begin("looking", pictures.chosen().len());
@@ -86,7 +86,7 @@ pub fn survey(
     let bad = pictures.each(pictures.chosen(), progress, |seen| {
         let grouped = GroupedPicture::of(segmenter, &seen.picture)?;
         moments.add(&grouped.features);
-        ranking.add(seen.index, &grouped.scores)
+        ranking.add(seen.index, &grouped.fit)
     })?;
     if ranking.looked_at() == 0 {
         return Err(Error::no_picture(bad));

@@ -2,8 +2,8 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const read = (element) => JSON.parse(element.textContent);
-  const { dims, prototypes } = read($("index"));
-  const naming = openNaming(read($("names")));
+  const { dims, word, prototypes } = read($("index"));
+  const naming = openNaming(read($("names")), word);
   const pictures = [...document.querySelectorAll("script.picture")].map(read);
   const percent = (share) => `${(100 * share).toFixed(share < 0.00095 ? 2 : share < 0.0995 ? 1 : 0)} %`.replace(/^0\.00 /, "< 0.01 ");
 
@@ -174,7 +174,7 @@
     card.id = `prototype-${number}`;
     card.innerHTML = `<header><i class="swatch"></i><h3></h3><span class="quiet small figures"></span></header><ul class="tiles"></ul>`;
     card.querySelector(".swatch").style.background = `rgb(${colour(number)})`;
-    card.querySelector("h3").textContent = `Prototype ${number}`;
+    card.querySelector("h3").textContent = `${word[0].toUpperCase()}${word.slice(1)} ${number}`;
     card.querySelector("span").textContent =
       count > 0 ? `${percent(share)} of all places, in ${count} picture${count > 1 ? "s" : ""}` : "wins nowhere";
     for (const [index, score] of best) {
@@ -236,7 +236,7 @@
       entry.card.hidden = !words.every((fit) => fit(entry));
       found += !entry.card.hidden;
     }
-    $("count").textContent = `${found} of ${cards.length} prototypes.`;
+    $("count").textContent = `${found} of ${cards.length} ${word}s.`;
   };
 
   // ---- one picture, one place ----
@@ -297,7 +297,7 @@
     const known = prototypes.find(({ number }) => number === here);
     $("viewer-title").textContent = picture.name;
     $("place").textContent =
-      `Place ${cell[0] + 1} of ${picture.grid[1]} across, ${cell[1] + 1} of ${picture.grid[0]} down: prototype ${here}` +
+      `Place ${cell[0] + 1} of ${picture.grid[1]} across, ${cell[1] + 1} of ${picture.grid[0]} down: ${word} ${here}` +
       (naming.of(here) ? `, ${naming.of(here)}` : "") +
       (known ? ` (${percent(known.share)} of all places)` : "");
     large.setAttribute("aria-label", `${picture.name}; ${$("place").textContent}`);

@@ -35,6 +35,8 @@ const QUALITY: u8 = 78;
 struct Index {
     /// Bytes a position of the features.
     dims: i64,
+    /// What is shown: prototype or group.
+    word: &'static str,
     prototypes: Vec<Entry>,
 }
 
@@ -75,6 +77,7 @@ pub fn write_html(
     names: &Names,
     progress: &mut dyn ProgressSink,
 ) -> Result<(), Error> {
+    let (word, capital) = (segmenter.cluster_word(), capital(segmenter));
     let chosen = survey.chosen();
     let place: HashMap<usize, usize> = chosen.iter().enumerate().map(|(place, &i)| (i, place)).collect();
     let ranking = &survey.ranking;
@@ -90,16 +93,18 @@ pub fn write_html(
     });
     let index = Index {
         dims: survey.reduction.as_ref().map_or(0, |r| r.dims()),
+        word,
         prototypes: entries.collect(),
     };
 
     let mut file = AtomicFile::begin(path)?;
-    file.write(page::head(&format!("Prototypes: {source}"), STYLE, true).as_bytes())?;
+    file.write(page::head(&format!("{capital}s: {source}"), STYLE, true).as_bytes())?;
     let body = BODY
         .replace("{{source}}", &escape(source))
+        .replace("{{word}}", word)
         .replace("{{facts}}", &facts(segmenter, pictures, survey))
         .replace("{{notes}}", &notes(segmenter, survey))
-        .replace("{{list}}", &list(pictures, survey, names));
+        .replace("{{list}}", &list(capital, pictures, survey, names));
     file.write(body.as_bytes())?;
     for (id, json) in [
         ("index", json_in_script(&index)?),
@@ -169,17 +174,26 @@ fn facts(segmenter: &Segmenter, pictures: &Pictures, survey: &Survey) -> String 
         String::new()
     };
     format!(
-        "{} · {} prototypes, {} of them win somewhere · {}{of} pictures looked at, short side {} px",
+        "{} · {} {}s, {} of them win somewhere · {}{of} pictures looked at, short side {} px",
         escape(&segmenter.recipe().model.arch),
         ranking.prototypes(),
+        segmenter.cluster_word(),
         ranking.by_size().len(),
         ranking.looked_at(),
         pictures.input().side,
     )
 }
 
+/// What is shown, as a sentence begins with it.
+fn capital(segmenter: &Segmenter) -> &'static str {
+    match segmenter.found() {
+        Some(_) => "Group",
+        None => "Prototype",
+    }
+}
+
 /// The prototypes as text, for those who see the page without its script.
-fn list(pictures: &Pictures, survey: &Survey, names: &Names) -> String {
+fn list(capital: &str, pictures: &Pictures, survey: &Survey, names: &Names) -> String {
     let ranking = &survey.ranking;
     let row = |&k: &usize| {
         let best = ranking.best(k).iter();
@@ -192,7 +206,7 @@ fn list(pictures: &Pictures, survey: &Survey, names: &Names) -> String {
         )
     };
     format!(
-        "<table class=\"card\"><tr><th>Prototype</th><th>Name</th><th>Of all places</th><th>Best pictures</th></tr>\n{}</table>\n",
+        "<table class=\"card\"><tr><th>{capital}</th><th>Name</th><th>Of all places</th><th>Best pictures</th></tr>\n{}</table>\n",
         survey.shown.iter().map(row).collect::<String>()
     )
 }
@@ -200,11 +214,16 @@ fn list(pictures: &Pictures, survey: &Survey, names: &Names) -> String {
 /// What a reader should know about the figures.
 fn notes(segmenter: &Segmenter, survey: &Survey) -> String {
     let ranking = &survey.ranking;
+    let (word, capital) = (segmenter.cluster_word(), capital(segmenter));
+    let best = match segmenter.found() {
+        Some(_) => "probability",
+        None => "cosine similarity",
+    };
     let mut html = String::new();
     let mut say = |text: String| html.push_str(&format!("<p>{text}</p>\n"));
     say(format!(
-        "Each prototype with the {} pictures that show it best: those with the highest mean cosine similarity of the \
-         places where it wins against all other prototypes.",
+        "Each {word} with the {} pictures that show it best: those with the highest mean {best} of the places where it wins against \
+         all other {word}s.",
         ranking.top()
     ));
     if let Some(reduction) = &survey.reduction {
@@ -219,7 +238,7 @@ fn notes(segmenter: &Segmenter, survey: &Survey) -> String {
     let used = ranking.by_size().len();
     if survey.shown.len() < used {
         say(format!(
-            "{} of the {used} prototypes that win somewhere are shown.",
+            "{} of the {used} {word}s that win somewhere are shown.",
             survey.shown.len()
         ));
     }
@@ -228,7 +247,7 @@ fn notes(segmenter: &Segmenter, survey: &Survey) -> String {
         .map(|k| k.to_string())
         .collect();
     if !idle.is_empty() {
-        say(format!("Prototypes that win nowhere: {}.", idle.join(", ")));
+        say(format!("{capital}s that win nowhere: {}.", idle.join(", ")));
     }
     if survey.bad.count > 0 {
         let named = survey.bad.first.iter();

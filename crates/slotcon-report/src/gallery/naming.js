@@ -1,9 +1,9 @@
 "use strict";
 /**
- * Names of the prototypes, as names.json has them: prototypes of one name are one group, whatever the case. Every change can be
- * taken back.
+ * Names of the prototypes (or of groups found in their place: `word` says which), as names.json has them: those of one name are one
+ * group, whatever the case. Every change can be taken back.
  */
-const openNaming = (start) => {
+const openNaming = (start, word) => {
   const VERSION = 1;
   const BACKGROUND = "background";
   const key = (name) => name.trim().toLowerCase();
@@ -17,16 +17,16 @@ const openNaming = (start) => {
       throw new Error(`is version ${file.version} of the format; this page reads version ${VERSION}`);
     if (file.prototypes !== start.prototypes)
       throw new Error(
-        `names the groups of a checkpoint with ${file.prototypes} prototypes; this one has ${start.prototypes}`,
+        `names the groups of a checkpoint with ${file.prototypes} ${word}s; this one has ${start.prototypes}`,
       );
     const found = new Map();
     const put = (k, name) => {
       if (!/^\d+$/.test(k) || +k >= start.prototypes)
-        throw new Error(`names prototype ${k}, but there are ${start.prototypes}, numbered from 0`);
+        throw new Error(`names ${word} ${k}, but there are ${start.prototypes}, numbered from 0`);
       if (typeof name !== "string" || name.trim() === "")
-        throw new Error(`gives prototype ${k} the name ${JSON.stringify(name)}; leave out those that have none`);
+        throw new Error(`gives ${word} ${k} the name ${JSON.stringify(name)}; leave out those that have none`);
       if (found.has(+k) && key(found.get(+k)) !== key(name))
-        throw new Error(`says that prototype ${k} is ${JSON.stringify(found.get(+k))} and also ${name}; one of the two`);
+        throw new Error(`says that ${word} ${k} is ${JSON.stringify(found.get(+k))} and also ${name}; one of the two`);
       found.set(+k, key(name) === BACKGROUND ? BACKGROUND : name.trim());
     };
     for (const [k, name] of Object.entries(file.names ?? {})) put(k, name);
@@ -100,6 +100,7 @@ const openNaming = (start) => {
       return Math.min(...[...names].filter(([, name]) => key(name) === key(own)).map(([other]) => other));
     },
 
+    word,
     text,
     unsaved: () => text() !== kept,
     saved: () => {
@@ -118,7 +119,7 @@ const openNaming = (start) => {
       change(read(file));
       return file.checkpoint === start.checkpoint
         ? ""
-        : `names the groups of another checkpoint (its prototypes are ${file.checkpoint}, those of this page ` +
+        : `names the groups of another checkpoint (its ${word}s are ${file.checkpoint}, those of this page ` +
             `${start.checkpoint}): see whether they still fit. What is saved here is of this one.`;
     },
 

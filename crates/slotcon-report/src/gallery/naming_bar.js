@@ -1,7 +1,8 @@
 "use strict";
-/** What one names prototypes with: a field and two switches on each card, and the bar at the bottom of the page. */
+/** What one names prototypes or found groups with: a field and two switches on each card, and the bar at the bottom of the page. */
 const nameCards = (naming, cards, { colour, percent }) => {
   const $ = (id) => document.getElementById(id);
+  const { word } = naming;
   const picked = new Set();
 
   const rows = cards.map(({ number, card }) => {
@@ -12,9 +13,9 @@ const nameCards = (naming, cards, { colour, percent }) => {
       `placeholder="no name" autocomplete="off" spellcheck="false" enterkeyhint="next"><button type="button" ` +
       `class="ground">Background</button>`;
     const [pick, field, ground] = ["input", ".name", ".ground"].map((selector) => row.querySelector(selector));
-    pick.setAttribute("aria-label", `Select prototype ${number}`);
-    field.setAttribute("aria-label", `Name of prototype ${number}`);
-    ground.setAttribute("aria-label", `Prototype ${number} is background`);
+    pick.setAttribute("aria-label", `Select ${word} ${number}`);
+    field.setAttribute("aria-label", `Name of ${word} ${number}`);
+    ground.setAttribute("aria-label", `${word} ${number} is background`);
     pick.addEventListener("change", () => {
       picked[pick.checked ? "add" : "delete"](number);
       show();
@@ -55,7 +56,7 @@ const nameCards = (naming, cards, { colour, percent }) => {
     swatch.style.background = `rgb(${colour(members[0])})`;
     text.textContent = name;
     button.append(swatch, text, ` · ${members.length} · ${percent(shareOf(members))}`);
-    button.title = `${name}: select prototypes ${members.join(", ")}`;
+    button.title = `${name}: select ${word}s ${members.join(", ")}`;
     button.addEventListener("click", () => {
       picked.clear();
       members.filter((k) => shares.has(k)).forEach((k) => picked.add(k));
@@ -72,8 +73,8 @@ const nameCards = (naming, cards, { colour, percent }) => {
     const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
     $("named").textContent =
       (named.length > 0
-        ? `${count(named.length, "prototype")} in ${count(groups.length, "group")}, ${percent(shareOf(named))} of all places.`
-        : "No prototype has a name yet.") + (naming.unsaved() ? " Not saved." : "");
+        ? `${count(named.length, word)} under ${count(groups.length, "name")}, ${percent(shareOf(named))} of all places.`
+        : `No ${word} has a name yet.`) + (naming.unsaved() ? " Not saved." : "");
     for (const { number, card, pick, field, ground } of rows) {
       const name = naming.of(number) ?? "";
       // What is being typed stays.
