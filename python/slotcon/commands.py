@@ -129,6 +129,7 @@ def group(
     checkpoint: PathLike,
     groups: int = 12,
     parts: int = 60,
+    stage: int = 4,
     height: float = 0.7,
     which: Which = "teacher",
     side: int = 320,
@@ -145,6 +146,7 @@ def group(
         checkpoint: a checkpoint of pretraining, or a run directory.
         groups: how many.
         parts: how many parts k-means makes first, which are then joined.
+        stage: the stage of the backbone whose features are compared, 1 to 4; earlier ones know textures, for short runs.
         height: what the height of a place in its picture weighs; 0 for pictures without above and below.
         which: the network.
         side: short side in pixels at which pictures are seen.
@@ -162,6 +164,7 @@ def group(
         "out": _path(out),
         "groups": groups,
         "parts": parts,
+        "stage": stage,
         "height": height,
         "student": which == "student",
         "side": side,
@@ -200,7 +203,7 @@ def segment(
         tile: see pictures in overlapping tiles of this many pixels.
         masks: also write `NAME.masks.json` (COCO's RLE).
         groups: groups that `group` found, in place of the prototypes.
-        names: names of the prototypes, as the gallery page saves them (`names.json`): masks are by name.
+        names: names of the prototypes or groups, as the gallery page saves them (`names.json`): masks are by name.
         dataset: a new folder for a labelled data set by these names: `images/`, `labels/`, `classes.json`, `confidence.csv`.
         unsure: give no class (255) to pixels whose group has a lower probability, 0 to 1.
         device: as for `pretrain`.

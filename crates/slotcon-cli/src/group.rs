@@ -33,6 +33,9 @@ pub struct Args {
     /// How many parts k-means makes first.
     #[arg(long, value_name = "N", default_value_t = GroupConfig::default().parts as u16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     parts: u16,
+    /// The stage of the backbone whose features are compared, 1 to 4. Earlier ones know textures and see a finer grid: for short runs.
+    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().stage, value_parser = clap::value_parser!(u8).range(1..=4))]
+    stage: u8,
     /// What the height of a place in its picture weighs, its spread over that of the features: photos that people take have the sky
     /// above. 0 for pictures without above and below.
     #[arg(long, value_name = "W", default_value_t = GroupConfig::default().height)]
@@ -53,6 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let config = GroupConfig {
         groups: usize::from(args.groups),
         parts: usize::from(args.parts),
+        stage: args.stage,
         height: args.height,
         seed: args.seed,
     };

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::{Place, fail, slotcon, succeed};
 use serde_json::Value;
 
@@ -79,10 +81,12 @@ fn the_demo_leaves_a_run_with_its_report_and_measures_it() {
     let out = place.path("demo");
     let mut demo = slotcon();
     demo.args(["demo", "--device", "cpu", "--steps", "2", "--json", "--out"]);
-    let measured = last_line(&succeed(demo.arg(&out)));
+    let output = succeed(demo.arg(&out));
+    let measured = last_line(&output);
     for figure in ["miou", "pixel_accuracy"] {
         for of in [
             &measured,
+            &measured["prototypes"],
             &measured["baselines"]["untrained"],
             &measured["baselines"]["colour_kmeans"],
         ] {
@@ -90,5 +94,19 @@ fn the_demo_leaves_a_run_with_its_report_and_measures_it() {
             assert!((0.0..=1.0).contains(&value), "{figure} {value}");
         }
     }
-    assert!(out.join("report.html").is_file() && out.join("checkpoints/last.safetensors").is_file());
+    for file in [
+        "report.html",
+        "checkpoints/last.safetensors",
+        "groups.safetensors",
+    ] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    // What it says to type next can be typed.
+    let said = String::from_utf8_lossy(&output.stderr);
+    let typed = said.lines().find(|line| line.contains(" segment ")).unwrap();
+    let mut words = typed.split_whitespace();
+    let mut segment = Command::new(words.next().unwrap());
+    segment.args(words).args(["--device", "cpu"]);
+    succeed(&mut segment);
+    assert!(out.join("masks").is_dir());
 }

@@ -84,7 +84,13 @@ impl FoundGroups {
                 about.temperature
             )));
         }
-        let columns = segmenter.recipe().arch()?.channels() + 1;
+        let stage = usize::from(about.config.stage);
+        let channels = segmenter.network().channels();
+        let channels = *stage
+            .checked_sub(1)
+            .and_then(|index| channels.get(index))
+            .ok_or_else(|| wrong(format!("its stage is {stage}; a backbone has 1 to 4")))?;
+        let columns = channels + 1;
         for (name, tensor, expected) in [
             ("weight", &weight, vec![columns, parts]),
             ("bias", &bias, vec![parts]),

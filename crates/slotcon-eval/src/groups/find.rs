@@ -37,7 +37,7 @@ pub fn find(
     let each = ROWS.div_ceil(chosen.len().max(1));
     let (mut rows, mut looked_at) = (Vec::new(), 0);
     let bad = pictures.each(chosen, progress, |seen| -> Result<(), Error> {
-        let features = place_features(segmenter, &seen.picture)?.to_device(Device::Cpu);
+        let features = place_features(segmenter, config.stage, &seen.picture)?.to_device(Device::Cpu);
         let dimension = features.size()[2];
         let features = features.f_reshape([-1, dimension])?;
         let mut random = Stream::new(config.seed, 0, seen.index as u64, Purpose::Positions, 0);
@@ -71,7 +71,7 @@ pub fn find(
     let mut sizes = vec![0u64; config.parts];
     // What could not be used was told in the first pass.
     pictures.each(chosen, &mut Counting(progress), |seen| -> Result<(), Error> {
-        let scores = found.of_parts(&place_features(segmenter, &seen.picture)?)?;
+        let scores = found.of_parts(&place_features(segmenter, config.stage, &seen.picture)?)?;
         let (h, w, _) = scores.size3()?;
         let best = scores.argmax(-1, false).to_kind(Kind::Int).to_device(Device::Cpu);
         let best = Vec::<i32>::try_from(best.flatten(0, -1))?;
@@ -115,6 +115,12 @@ fn check(config: &GroupConfig) -> Result<(), Error> {
         return wrong(format!(
             "{} parts cannot be joined to {} groups: ask for more parts, five times the groups or so",
             config.parts, config.groups
+        ));
+    }
+    if !(1..=4).contains(&config.stage) {
+        return wrong(format!(
+            "there is no stage {}: a backbone has stages 1 to 4",
+            config.stage
         ));
     }
     if !config.height.is_finite() || config.height < 0.0 {
@@ -199,6 +205,7 @@ mod tests {
             parts: 4,
             height: 0.5,
             seed: 3,
+            ..GroupConfig::default()
         };
         tch::manual_seed(1);
         let rows = Tensor::randn([300, 7], (Kind::Float, Device::Cpu));
@@ -235,6 +242,7 @@ mod tests {
         };
         assert!(with(|c| c.groups = 0).contains("0 groups"));
         assert!(with(|c| c.groups = 61).contains("60 parts cannot be joined to 61 groups"));
+        assert!(with(|c| c.stage = 5).contains("no stage 5"));
         assert!(with(|c| c.height = f64::NAN).contains("NaN"));
         assert!(with(|c| c.height = -1.0).contains("-1"));
         check(&GroupConfig::default()).unwrap();

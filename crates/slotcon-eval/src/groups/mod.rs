@@ -29,6 +29,8 @@ pub struct GroupConfig {
     pub groups: usize,
     /// How many parts k-means makes first; not below the number of groups.
     pub parts: usize,
+    /// The stage of the backbone whose features are compared, 1 to 4, the last. Earlier ones know textures and see a finer grid.
+    pub stage: u8,
     /// What the height of a place in its picture weighs: its standard deviation over that of the features. 0: nothing.
     pub height: f64,
     /// Seed of the places looked at and of k-means.
@@ -40,6 +42,7 @@ impl Default for GroupConfig {
         Self {
             groups: 12,
             parts: 60,
+            stage: 4,
             height: 0.7,
             seed: 0,
         }
@@ -87,11 +90,12 @@ impl FoundGroups {
     pub fn protocol(&self) -> String {
         let config = &self.about.config;
         format!(
-            "{} groups found in {} pictures: {} parts of the backbone's features (mean of the picture and its mirror image; height in \
-             the picture with weight {}) joined where they are alike and no edge lies between them",
+            "{} groups found in {} pictures: {} parts of the backbone's features at stage {} (mean of the picture and its mirror image; \
+             height in the picture with weight {}) joined where they are alike and no edge lies between them",
             config.groups,
             self.about.pictures,
             self.parts(),
+            config.stage,
             config.height
         )
     }
@@ -103,7 +107,8 @@ impl FoundGroups {
     /// A failure of libtorch, such as too little memory.
     pub(crate) fn scores(&self, segmenter: &Segmenter, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
-        self.of_groups(&self.of_parts(&place_features(segmenter, picture)?)?)
+        let features = place_features(segmenter, self.about.config.stage, picture)?;
+        self.of_groups(&self.of_parts(&features)?)
     }
 
     /// Two groups whose scores differ by this are told apart with odds of e to 1: half of what the best and the second best differ by in

@@ -12,12 +12,13 @@ use crate::error::Error;
 pub struct GroupedPicture {
     /// Dense features, `[h w, D]`.
     pub features: Tensor,
-    /// Scores of the clusters, `[h w, K]`.
-    pub scores: Tensor,
-    /// How well a place fits each cluster, `[h w, K]`: the cosine similarity with a prototype, the probability of a found group.
-    pub fit: Tensor,
-    /// Rows h and columns w of the network's grid.
+    /// Rows h and columns w of their grid.
     pub grid: (i64, i64),
+    /// Scores of the clusters on a grid of their own, `[rows, columns, K]`.
+    pub scores: Tensor,
+    /// How well each place of that grid fits each cluster, `[rows columns, K]`: the cosine similarity with a prototype, the probability of
+    /// a found group.
+    pub fit: Tensor,
 }
 
 impl GroupedPicture {
@@ -27,20 +28,23 @@ impl GroupedPicture {
     /// A failure of libtorch, such as too little memory.
     pub fn of(segmenter: &Segmenter, picture: &Picture) -> Result<Self, Error> {
         let groups = segmenter.groups(std::slice::from_ref(picture))?;
-        let cosines = groups.scores.squeeze_dim(0);
+        let (h, w) = groups.grid;
         let (scores, fit) = match segmenter.found() {
             Some(found) => {
-                let scores = found.scores(segmenter, picture)?.f_flatten(0, 1)?;
+                let scores = found.scores(segmenter, picture)?;
                 let fit = (&scores / found.temperature()).f_softmax(-1, None::<Kind>)?;
-                (scores, fit)
+                (scores, fit.f_flatten(0, 1)?)
             }
-            None => (cosines.shallow_clone(), cosines),
+            None => {
+                let cosines = groups.scores.squeeze_dim(0);
+                (cosines.f_reshape([h, w, -1])?, cosines)
+            }
         };
         Ok(Self {
             features: groups.features.squeeze_dim(0),
+            grid: groups.grid,
             scores,
             fit,
-            grid: groups.grid,
         })
     }
 
@@ -50,8 +54,6 @@ impl GroupedPicture {
     /// A failure of libtorch, such as too little memory.
     pub fn labels(&self, width: u32, height: u32) -> Result<Vec<u16>, Error> {
         let _guard = tch::no_grad_guard();
-        let (h, w) = self.grid;
-        let scores = self.scores.reshape([h, w, -1]);
-        Ok(winners(&scores, i64::from(height), i64::from(width))?)
+        Ok(winners(&self.scores, i64::from(height), i64::from(width))?)
     }
 }

@@ -70,6 +70,39 @@ impl Network {
         })
     }
 
+    /// The feature map `[B, C, h, w]` of stage `number` of the backbone, 1 to 4; the last is that of [`Network::backbone`].
+    ///
+    /// # Errors
+    /// Whatever libtorch throws.
+    ///
+    /// # Panics
+    /// When there is no such stage.
+    pub fn stage(
+        &self,
+        number: usize,
+        pictures: &Tensor,
+        mode: Mode,
+    ) -> Result<Tensor, slotcon_torch::Error> {
+        assert!((1..=4).contains(&number), "a backbone has stages 1 to 4");
+        if number == 4 {
+            return self.backbone(pictures, mode);
+        }
+        mode.run(pictures.device(), || {
+            let stages = self.backbone.stages(pictures, mode.batch_norm)?;
+            Ok(stages[number - 1].shallow_clone())
+        })
+    }
+
+    /// Channels of the stages' feature maps.
+    pub fn channels(&self) -> [i64; 4] {
+        self.backbone.channels()
+    }
+
+    /// Pixels between two positions of the stages' feature maps.
+    pub fn strides(&self) -> [i64; 4] {
+        self.backbone.strides()
+    }
+
     /// Groups of normalised pictures `[B, 3, H, W]`: dense features in the mode's number format, everything after them
     /// in f32 at least.
     ///
