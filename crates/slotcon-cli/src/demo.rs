@@ -43,35 +43,43 @@ pub struct Args {
     output: JsonArg,
 }
 
-const STEPS: u64 = 240;
+const STEPS: u64 = 440;
 const TRAIN: u64 = 480;
 const HELD_OUT: u64 = 60;
 /// Side of a scene in pixels.
 const SIZE: u32 = 160;
 /// Scenes in which groups are found.
 const LOOKED_AT: usize = 120;
-/// What differs from the recipe `small`, for little data and few steps.
-const SETTINGS: [&str; 5] = [
-    "data.image_size=96",
-    "data.max_scale=0.6",
-    "model.prototypes=14",
-    "model.teacher_temp=0.06",
-    "optim.batch=16",
+/// What differs from the recipe `small` for scenes, little data and few steps: small crops in which patterns are about as large as in the
+/// scenes.
+const SETTINGS: [&str; 7] = [
+    "data.image_size=64",
+    "data.min_scale=0.1",
+    "data.max_scale=0.2",
+    "model.prototypes=5",
+    "model.teacher_temp=0.04",
+    "model.teacher_momentum=0.98",
+    "optim.batch=24",
 ];
 
-/// The recipe of the demo. The scenes' classes share their colours, so colour is varied more than photos bear.
+/// The recipe of the demo: `small`, and for scenes what they want. Their classes share their colours, so colour is varied more than photos
+/// bear.
 fn recipe(args: &Args) -> anyhow::Result<Recipe> {
-    let mut settings: Vec<String> = SETTINGS.iter().map(|s| s.to_string()).collect();
-    settings.push(format!("run.seed={}", args.seed));
-    settings.push(format!("run.steps={}", args.steps));
-    settings.push("run.stop_at=0".into());
+    let mut settings = vec![
+        format!("run.seed={}", args.seed),
+        format!("run.steps={}", args.steps),
+        "run.stop_at=0".into(),
+    ];
+    if args.data.is_some() {
+        return Ok(Recipe::load("small", &settings)?);
+    }
+    settings.extend(SETTINGS.iter().map(|s| s.to_string()));
     let mut recipe = Recipe::load("small", &settings)?;
-    if args.data.is_none() {
-        for view in &mut recipe.data.augment.views {
-            view.gray_prob = 0.5;
-            view.jitter.hue = 0.5;
-            view.jitter.saturation = 0.4;
-        }
+    recipe.data.augment.views = Recipe::default().data.augment.views;
+    for view in &mut recipe.data.augment.views {
+        view.gray_prob = 0.5;
+        view.jitter.hue = 0.5;
+        view.jitter.saturation = 0.4;
     }
     Ok(recipe)
 }
@@ -106,12 +114,10 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if outcome.stopped() {
         return Ok(Status::STOPPED);
     }
-    if args.data.is_some() {
-        return Ok(Status::DONE);
+    if args.data.is_none() {
+        measure(args, &drawn, &outcome.checkpoint)?;
     }
-
-    measure(args, &drawn, &outcome.checkpoint)?;
-    say_what_next(&options.out);
+    say_what_next(args);
     Ok(Status::DONE)
 }
 
@@ -167,17 +173,28 @@ fn measure(args: &Args, scenes: &Path, checkpoint: &Path) -> anyhow::Result<()> 
 }
 
 /// What to look at, and what to type for one's own photos.
-fn say_what_next(out: &Path) {
+fn say_what_next(args: &Args) {
     let program = std::env::args_os().next().unwrap_or_else(|| "slotcon".into());
-    let (program, out) = (program.display(), out.display());
-    eprintln!(
-        "\nLook at {out}/report.html, and at the groups as masks:\n  \
-         {program} segment --checkpoint {out} --groups {out}/groups.safetensors --out {out}/masks {out}/scenes/images/val\n\
-         Then your own photos, half an hour or so:\n  \
-         {program} pretrain --data PHOTOS --out runs/mine\n  \
-         {program} group --checkpoint runs/mine --data PHOTOS --out runs/mine/groups.safetensors\n  \
-         {program} segment --checkpoint runs/mine --groups runs/mine/groups.safetensors --out masks PHOTOS"
-    );
+    let (program, out) = (program.display(), args.out.display());
+    let masks = |run: &str, photos: &str| {
+        format!(
+            "  {program} group --checkpoint {run} --data {photos} --out {run}/groups.safetensors\n  \
+             {program} segment --checkpoint {run} --groups {run}/groups.safetensors --out masks {photos}"
+        )
+    };
+    match &args.data {
+        Some(photos) => eprintln!(
+            "\nLook at {out}/report.html. Groups in your photos, and masks of them:\n{}",
+            masks(&out.to_string(), &photos.display().to_string())
+        ),
+        None => eprintln!(
+            "\nLook at {out}/report.html, and at the groups as masks:\n  \
+             {program} segment --checkpoint {out} --groups {out}/groups.safetensors --out {out}/masks {out}/scenes/images/val\n\
+             Then your own photos, half an hour or so:\n  \
+             {program} pretrain --data PHOTOS --out runs/mine\n{}",
+            masks("runs/mine", "PHOTOS")
+        ),
+    }
 }
 
 /// Draws the scenes anew: they are cheap, and an interrupted demo must not leave others behind.
