@@ -234,7 +234,7 @@ fn what_cannot_work_is_said_before_anything_is_written() {
             .args(["--prototypes", "3,8"]),
     );
     assert!(
-        said.contains("no prototype 8") && said.contains("has 8"),
+        said.contains("no prototype 8") && said.contains("there are 8"),
         "{said}"
     );
     let said = fail(
