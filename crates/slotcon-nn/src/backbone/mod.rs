@@ -29,12 +29,20 @@ pub trait Backbone: Debug {
     /// Pictures of another shape, a rank that is gone.
     fn stages(&self, pictures: &Tensor, mode: BatchNormMode) -> Result<[Tensor; 4], Error>;
 
+    /// The map of stage `number`, 1 to 4, alone: the stages after it are not run, the maps before it not kept.
+    ///
+    /// # Errors
+    /// As [`Backbone::stages`].
+    ///
+    /// # Panics
+    /// When there is no such stage.
+    fn stage(&self, number: usize, pictures: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error>;
+
     /// The last stage's map alone.
     ///
     /// # Errors
     /// As [`Backbone::stages`].
     fn forward(&self, pictures: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
-        let [.., last] = self.stages(pictures, mode)?;
-        Ok(last)
+        self.stage(4, pictures, mode)
     }
 }

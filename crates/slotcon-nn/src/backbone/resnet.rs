@@ -311,7 +311,7 @@ impl ResNet {
         Ok(x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?)
     }
 
-    fn stage(&self, index: usize, mut x: Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
+    fn blocks(&self, index: usize, mut x: Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
         for block in &self.stages[index] {
             x = block.forward(&x, mode)?;
         }
@@ -333,18 +333,18 @@ impl Backbone for ResNet {
     }
 
     fn stages(&self, pictures: &Tensor, mode: BatchNormMode) -> Result<[Tensor; 4], Error> {
-        let first = self.stage(0, self.first(pictures, mode)?, mode)?;
-        let second = self.stage(1, first.shallow_clone(), mode)?;
-        let third = self.stage(2, second.shallow_clone(), mode)?;
-        let fourth = self.stage(3, third.shallow_clone(), mode)?;
+        let first = self.blocks(0, self.first(pictures, mode)?, mode)?;
+        let second = self.blocks(1, first.shallow_clone(), mode)?;
+        let third = self.blocks(2, second.shallow_clone(), mode)?;
+        let fourth = self.blocks(3, third.shallow_clone(), mode)?;
         Ok([first, second, third, fourth])
     }
 
-    /// Without keeping the maps of the stages before.
-    fn forward(&self, pictures: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
+    fn stage(&self, number: usize, pictures: &Tensor, mode: BatchNormMode) -> Result<Tensor, Error> {
+        assert!((1..=4).contains(&number), "a backbone has stages 1 to 4");
         let mut x = self.first(pictures, mode)?;
-        for index in 0..self.stages.len() {
-            x = self.stage(index, x, mode)?;
+        for index in 0..number {
+            x = self.blocks(index, x, mode)?;
         }
         Ok(x)
     }

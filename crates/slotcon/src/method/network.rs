@@ -65,9 +65,7 @@ impl Network {
     /// # Errors
     /// Whatever libtorch throws.
     pub fn backbone(&self, pictures: &Tensor, mode: Mode) -> Result<Tensor, slotcon_torch::Error> {
-        mode.run(pictures.device(), || {
-            self.backbone.forward(pictures, mode.batch_norm)
-        })
+        self.stage(4, pictures, mode)
     }
 
     /// The feature map `[B, C, h, w]` of stage `number` of the backbone, 1 to 4; the last is that of [`Network::backbone`].
@@ -83,13 +81,8 @@ impl Network {
         pictures: &Tensor,
         mode: Mode,
     ) -> Result<Tensor, slotcon_torch::Error> {
-        assert!((1..=4).contains(&number), "a backbone has stages 1 to 4");
-        if number == 4 {
-            return self.backbone(pictures, mode);
-        }
         mode.run(pictures.device(), || {
-            let stages = self.backbone.stages(pictures, mode.batch_norm)?;
-            Ok(stages[number - 1].shallow_clone())
+            self.backbone.stage(number, pictures, mode.batch_norm)
         })
     }
 
