@@ -3,7 +3,7 @@
 //! [`mod@pictures`] brings a folder to the network, [`segment`] gives every pixel a group, [`clusters`] measures groups against
 //! labels beside what needs no training, [`retrieval`] and [`mod@knn`] measure features by nearest neighbours, [`mod@survey`] finds the
 //! pictures that show a prototype best, [`embed`] writes what the network makes of a folder to a file, [`names`] are those that a person
-//! gave to the groups, [`mod@groups`] finds others in the backbone's features after training.
+//! gave to the groups, [`mod@groups`] finds others in the backbone's features after training, in which [`whitening`] lets count less what changes with colour.
 
 pub mod clusters;
 pub mod embed;
@@ -16,6 +16,7 @@ pub mod pictures;
 pub mod retrieval;
 pub mod segment;
 pub mod survey;
+pub mod whitening;
 
 pub use clusters::{Clusterer, Measured, Spread, SubsetScore, TestSet};
 pub use error::Error;

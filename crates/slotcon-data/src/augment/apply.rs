@@ -21,7 +21,17 @@ pub struct Workspace {
 pub fn make_view(picture: &Picture, plan: &ViewPlan, side: u32, out: &mut [u8], workspace: &mut Workspace) {
     crop_and_resize(picture, &plan.crop, plan.flip, side, out, workspace);
     change_colours(plan, out, workspace);
-    blur_and_solarize(plan, side, out, workspace);
+    blur_and_solarize(plan, (side, side), out, workspace);
+}
+
+/// The whole `picture`, neither cropped nor mirrored, with the colours, the blur and the solarization of `plan`: each pixel shows what it
+/// showed.
+pub fn recolour(picture: &Picture, plan: &ViewPlan, workspace: &mut Workspace) -> Picture {
+    let size = (picture.width(), picture.height());
+    let mut out = picture.rgb().to_vec();
+    change_colours(plan, &mut out, workspace);
+    blur_and_solarize(plan, size, &mut out, workspace);
+    Picture::new(size.0, size.1, out)
 }
 
 /// The first stage of [`make_view`]: crop, resize, mirror.
@@ -55,11 +65,15 @@ pub(crate) fn change_colours(plan: &ViewPlan, out: &mut [u8], workspace: &mut Wo
     color::apply(out, changes);
 }
 
-/// The third stage: blur and solarize.
-pub(crate) fn blur_and_solarize(plan: &ViewPlan, side: u32, out: &mut [u8], workspace: &mut Workspace) {
-    let side = side as usize;
+/// The third stage: blur and solarize `width` x `height` pixels.
+pub(crate) fn blur_and_solarize(
+    plan: &ViewPlan,
+    (width, height): (u32, u32),
+    out: &mut [u8],
+    workspace: &mut Workspace,
+) {
     if let Some(sigma) = plan.blur {
-        blur::gaussian_blur(out, side, side, sigma, &mut workspace.blur);
+        blur::gaussian_blur(out, width as usize, height as usize, sigma, &mut workspace.blur);
     }
     if let Some(threshold) = plan.solarize {
         color::apply(out, &[Change::Solarize(threshold)]);

@@ -14,7 +14,7 @@ pub mod photometric;
 mod pixel_block;
 pub mod semantic;
 
-pub use apply::{Workspace, make_view};
+pub use apply::{Workspace, make_view, recolour};
 pub(crate) use apply::{blur_and_solarize, change_colours, crop_and_resize};
 pub use config::{AugmentConfig, ColorJitter, ViewAugment};
 pub use draw::{Jitter, JitterOp, PairPlan, ViewPlan, plan_pair};

@@ -126,7 +126,7 @@ fn make_views(
         done(Stage::CropResize);
         change_colours(view, out, workspace);
         done(Stage::Colour);
-        blur_and_solarize(view, side, out, workspace);
+        blur_and_solarize(view, (side, side), out, workspace);
         done(Stage::Blur);
     }
     Ok(part.plan)

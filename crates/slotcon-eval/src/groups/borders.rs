@@ -1,5 +1,7 @@
 //! Where two parts of a picture meet: how much colour changes from one to the other.
 
+use crate::whitening::neighbours::{difference, neighbours};
+
 /// Colour differences of neighbouring places, by the parts that they belong to.
 #[derive(Debug)]
 pub(super) struct Borders {
@@ -21,17 +23,12 @@ impl Borders {
 
     /// Adds a picture of `columns` places a row: the part of each place, and its red, green and blue.
     pub(super) fn add(&mut self, columns: usize, parts: &[u16], colours: &[[f32; 3]]) {
-        for at in 0..parts.len() {
-            let right = (!(at + 1).is_multiple_of(columns)).then_some(at + 1);
-            let below = (at + columns < parts.len()).then_some(at + columns);
-            for other in right.into_iter().chain(below) {
-                let difference = colours[at].iter().zip(colours[other]);
-                let difference: f64 = difference.map(|(a, b)| f64::from(a - b).powi(2)).sum();
-                let (a, b) = (usize::from(parts[at]), usize::from(parts[other]));
-                for cell in [a * self.parts + b, b * self.parts + a] {
-                    self.sums[cell] += difference;
-                    self.pairs[cell] += 1;
-                }
+        for (at, other) in neighbours(columns, parts.len()) {
+            let difference = difference(&colours[at], &colours[other]);
+            let (a, b) = (usize::from(parts[at]), usize::from(parts[other]));
+            for cell in [a * self.parts + b, b * self.parts + a] {
+                self.sums[cell] += difference;
+                self.pairs[cell] += 1;
             }
         }
     }

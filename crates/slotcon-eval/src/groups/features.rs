@@ -1,34 +1,63 @@
-//! What is compared of a place: the backbone's features and its height in the picture.
+//! What is known of a place: the backbone's features and its height in the picture.
 
 use slotcon::method::Mode;
-use slotcon::method::grouping::normalize;
 use slotcon_data::Picture;
 use tch::{Kind, Tensor};
 
 use crate::error::Error;
 use crate::segment::Segmenter;
+use crate::whitening::Whitening;
 
-/// The features of a picture at one stage of the backbone, `[h, w, C + 1]`: the mean of those of the picture and of its mirror image, of length 1 at each
-/// place. Those of an earlier stage are averaged over as much of the picture as a position of the last stage covers, since a texture is more than
-/// one of its places. The last column is the height of the place, 0 at the top and 1 at the bottom.
+/// The features of one stage of the backbone, `[B, h, w, C]` of pixels `[B, 3, H, W]`. Those of an earlier stage are averaged over as much
+/// of the picture as a position of the last stage covers, since a texture is more than one of its places.
+///
+/// # Errors
+/// A failure of libtorch, such as too little memory.
+fn stage_features(segmenter: &Segmenter, stage: u8, pixels: &Tensor) -> Result<Tensor, Error> {
+    let network = segmenter.network();
+    let map = network.stage(stage.into(), pixels, Mode::default())?;
+    let strides = network.strides();
+    let finer = strides[3] / strides[usize::from(stage) - 1];
+    let map = match finer {
+        ..=1 => map,
+        _ => map.f_avg_pool2d([finer; 2], [finer; 2], [0; 2], true, false, None)?,
+    };
+    Ok(map.f_permute([0, 2, 3, 1])?)
+}
+
+/// The features of pictures of one size, one after the other, `[B, h, w, C]`.
+///
+/// # Errors
+/// A failure of libtorch, such as too little memory.
+pub(super) fn each_features(segmenter: &Segmenter, stage: u8, pictures: &[Picture]) -> Result<Tensor, Error> {
+    let of = |picture| stage_features(segmenter, stage, &segmenter.pixels(std::slice::from_ref(picture)));
+    let all = pictures.iter().map(of).collect::<Result<Vec<_>, Error>>()?;
+    Ok(Tensor::f_cat(&all, 0)?)
+}
+
+/// The features of a picture, `[h, w, C + 1]`: the mean of those of the picture and of its mirror image. The last column is the height of
+/// the place, 0 at the top and 1 at the bottom.
 ///
 /// # Errors
 /// A failure of libtorch, such as too little memory.
 pub(super) fn place_features(segmenter: &Segmenter, stage: u8, picture: &Picture) -> Result<Tensor, Error> {
     let _guard = tch::no_grad_guard();
     let pixels = segmenter.pixels(std::slice::from_ref(picture));
-    let network = segmenter.network();
-    let map = |pixels: &Tensor| network.stage(stage.into(), pixels, Mode::default());
-    let both = map(&pixels)? + map(&pixels.f_flip([3])?)?.f_flip([3])?;
-    let strides = network.strides();
-    let around = strides[3] / strides[usize::from(stage) - 1] / 2;
-    let both = match around {
-        0 => both,
-        _ => both.f_avg_pool2d([2 * around + 1; 2], [1; 2], [around; 2], false, false, None)?,
-    };
-    let both = both.f_squeeze_dim(0)?.f_permute([1, 2, 0])?;
+    let of = |pixels: &Tensor| stage_features(segmenter, stage, pixels);
+    let mirrored = of(&pixels.f_flip([3])?)?.f_flip([2])?;
+    let both = ((of(&pixels)? + mirrored) / 2.0).f_squeeze_dim(0)?;
     let (h, w, _) = both.size3()?;
     let height = (Tensor::f_arange(h, (Kind::Float, both.device()))? + 0.5) / h as f64;
     let height = height.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;
-    Ok(Tensor::f_cat(&[normalize(&both), height], -1)?)
+    Ok(Tensor::f_cat(&[both, height], -1)?)
+}
+
+/// What is compared of places `[.., C + 1]`: their features, whitened and of length 1, and their heights.
+///
+/// # Errors
+/// A failure of libtorch.
+pub(super) fn compared(places: &Tensor, whitening: &Whitening) -> Result<Tensor, Error> {
+    let channels = places.size().last().map_or(0, |columns| columns - 1);
+    let features = whitening.apply(&places.f_narrow(-1, 0, channels)?)?;
+    Ok(Tensor::f_cat(&[features, places.f_narrow(-1, channels, 1)?], -1)?)
 }

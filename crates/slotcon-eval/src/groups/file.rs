@@ -1,5 +1,5 @@
-//! The file of found groups: safetensors with `weight` `[C + 1, parts]` and `bias` `[parts]` (f32), `group` `[parts]` (int64), and in its
-//! header under `slotcon_groups` how they were found.
+//! The file of found groups: safetensors with `mean` `[C]`, `whitening` `[C, C]`, `weight` `[C + 1, parts]` and `bias` `[parts]` (f32),
+//! `group` `[parts]` (int64), and in its header under `slotcon_groups` how they were found.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use tch::{Kind, Tensor};
 use super::{About, FoundGroups};
 use crate::error::Error;
 use crate::segment::Segmenter;
+use crate::whitening::Whitening;
 
 /// The version of the format.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The header's key.
 const KEY: &str = "slotcon_groups";
@@ -24,6 +25,8 @@ impl FoundGroups {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let groups = Vec::from_iter(self.group_of.iter().map(|&group| i64::from(group)));
         let tensors = [
+            ("mean", self.whitening.mean.shallow_clone()),
+            ("whitening", self.whitening.map.shallow_clone()),
             ("weight", self.weight.shallow_clone()),
             ("bias", self.bias.shallow_clone()),
             ("group", Tensor::from_slice(&groups)),
@@ -72,7 +75,9 @@ impl FoundGroups {
                 .filter(|tensor| tensor.kind() == kind)
                 .ok_or_else(|| wrong(format!("has no tensor {name:?} of {kind:?}")))
         };
-        let (weight, bias, group) = (
+        let (mean, map, weight, bias, group) = (
+            of("mean", Kind::Float)?,
+            of("whitening", Kind::Float)?,
             of("weight", Kind::Float)?,
             of("bias", Kind::Float)?,
             of("group", Kind::Int64)?,
@@ -90,9 +95,10 @@ impl FoundGroups {
             .checked_sub(1)
             .and_then(|index| channels.get(index))
             .ok_or_else(|| wrong(format!("its stage is {stage}; a backbone has 1 to 4")))?;
-        let columns = channels + 1;
         for (name, tensor, expected) in [
-            ("weight", &weight, vec![columns, parts]),
+            ("mean", &mean, vec![channels]),
+            ("whitening", &map, vec![channels, channels]),
+            ("weight", &weight, vec![channels + 1, parts]),
             ("bias", &bias, vec![parts]),
             ("group", &group, vec![parts]),
         ] {
@@ -117,6 +123,7 @@ impl FoundGroups {
             return Err(wrong(format!("has no part for group {empty} of {groups}")));
         }
         Ok(Self {
+            whitening: Whitening { mean, map }.to(segmenter.device())?,
             weight: weight.f_to_device(segmenter.device())?,
             bias: bias.f_to_device(segmenter.device())?,
             group_of: group.into_iter().map(|group| group as u16).collect(),

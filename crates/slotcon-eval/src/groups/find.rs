@@ -1,11 +1,13 @@
-//! Finding groups: two passes over the pictures, one that draws places to part by k-means, one that looks where the parts meet.
+//! Finding groups: two passes over the pictures, one that draws places to part by k-means and sees how features vary, one that looks
+//! where the parts meet.
 
 use slotcon::method::grouping::normalize;
+use slotcon_data::Picture;
 use slotcon_data::rng::{Purpose, Stream};
 use tch::{Device, Kind, Tensor};
 
 use super::borders::Borders;
-use super::features::place_features;
+use super::features::{compared, each_features, place_features};
 use super::join::join;
 use super::{About, FoundGroups, GroupConfig};
 use crate::clusters::kmeans::{KMeans, KMeansConfig};
@@ -14,6 +16,8 @@ use crate::error::Error;
 use crate::pictures::{BadPictures, Pictures, ProgressSink};
 use crate::retrieval::{ColourAndPlace, PlaceFeatures};
 use crate::segment::Segmenter;
+use crate::whitening::views::Recolouring;
+use crate::whitening::{Whitening, Within};
 
 /// Places that k-means looks at, over all pictures: some hundred a part.
 const ROWS: usize = 20_000;
@@ -36,22 +40,34 @@ pub fn find(
     progress.begin("looking", chosen.len());
     let each = ROWS.div_ceil(chosen.len().max(1));
     let (mut rows, mut looked_at) = (Vec::new(), 0);
+    let mut recolouring = Recolouring::new(&segmenter.recipe().data.augment, config.seed);
+    let mut within: Option<Within> = None;
     let bad = pictures.each(chosen, progress, |seen| -> Result<(), Error> {
-        let features = place_features(segmenter, config.stage, &seen.picture)?.to_device(Device::Cpu);
-        let dimension = features.size()[2];
-        let features = features.f_reshape([-1, dimension])?;
+        let places = place_features(segmenter, config.stage, &seen.picture)?;
+        let (h, w, columns) = places.size3()?;
+        let within = within.get_or_insert_with(|| Within::new(columns - 1));
+        let views = recolouring.views(&seen.picture, seen.index as u64);
+        within.add_views(&each_features(segmenter, config.stage, &views)?)?;
+        within.add_neighbours(
+            &places.narrow(2, 0, columns - 1),
+            &colours(&seen.picture, (h, w))?,
+        )?;
+
+        let places = places.to_device(Device::Cpu).f_reshape([-1, columns])?;
         let mut random = Stream::new(config.seed, 0, seen.index as u64, Purpose::Positions, 0);
-        let places = stratified(features.size()[0] as usize, each, &mut random);
-        let places = Vec::from_iter(places.map(|place| place as i64));
-        rows.push(features.f_index_select(0, &Tensor::from_slice(&places))?);
+        let chosen = stratified((h * w) as usize, each, &mut random);
+        let chosen = Vec::from_iter(chosen.map(|place| place as i64));
+        rows.push(places.f_index_select(0, &Tensor::from_slice(&chosen))?);
         looked_at += 1;
         Ok(())
     })?;
-    if looked_at == 0 {
+    let Some(within) = within else {
         return Err(Error::no_picture(bad));
-    }
+    };
     let rows = Tensor::f_cat(&rows, 0)?;
-    let (weight, bias, centres) = parts(&rows, config)?;
+    let mean = rows.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+    let whitening = Whitening::new(mean.f_narrow(0, 0, mean.size()[0] - 1)?, &within)?;
+    let (weight, bias, centres) = parts(&compared(&rows, &whitening)?, config)?;
     let about = About {
         version: super::file::VERSION,
         checkpoint: segmenter.fingerprint()?,
@@ -60,6 +76,7 @@ pub fn find(
         pictures: looked_at,
     };
     let mut found = FoundGroups {
+        whitening: whitening.to(segmenter.device())?,
         weight: weight.f_to_device(segmenter.device())?,
         bias: bias.f_to_device(segmenter.device())?,
         group_of: Vec::new(),
@@ -77,9 +94,7 @@ pub fn find(
         let best = Vec::<i32>::try_from(best.flatten(0, -1))?;
         let best = Vec::from_iter(best.into_iter().map(|part| part as u16));
         best.iter().for_each(|&part| sizes[usize::from(part)] += 1);
-        let colours = ColourAndPlace { grid: (h, w) }.places(&seen.picture)?;
-        let colours = Vec::<f32>::try_from(colours.narrow(2, 0, 3).flatten(0, -1))?;
-        borders.add(w as usize, &best, colours.as_chunks::<3>().0);
+        borders.add(w as usize, &best, &colours(&seen.picture, (h, w))?);
         Ok(())
     })?;
     let contrasts = borders.contrasts();
@@ -90,6 +105,13 @@ pub fn find(
     });
     found.about.temperature = temperature(&found, &rows)?;
     Ok((found, bad))
+}
+
+/// The mean colours of the places of a grid of rows and columns, row by row.
+fn colours(picture: &Picture, grid: (i64, i64)) -> Result<Vec<[f32; 3]>, Error> {
+    let colours = ColourAndPlace { grid }.places(picture)?.f_narrow(2, 0, 3)?;
+    let colours = Vec::<f32>::try_from(colours.f_flatten(0, -1)?)?;
+    Ok(colours.as_chunks::<3>().0.to_vec())
 }
 
 /// See [`FoundGroups::temperature`]; 1 where there is nothing to tell apart.

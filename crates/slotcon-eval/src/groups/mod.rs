@@ -1,9 +1,9 @@
 //! Groups found after training: as many as one asks for, in the backbone's features of some pictures, without labels.
 //!
 //! Prototypes are compared with the projector's output, which knows less than the backbone below it, and their number is that of the
-//! recipe. Here the backbone's features of all places are parted finely by k-means; then parts are joined, two at a time, where their
-//! features are alike and no edge of colour lies between them ([`mod@join`]). What was found is one linear map from features to scores
-//! of parts, and holds for any picture.
+//! recipe. Here the backbone's features of all places are whitened by how they vary where a group should not change
+//! ([`crate::whitening`]) and parted finely by k-means; then parts are joined, two at a time, where their features are alike and no edge of
+//! colour lies between them ([`mod@join`]). What was found is a map from features to scores of parts, and holds for any picture.
 
 mod borders;
 mod features;
@@ -17,7 +17,8 @@ use tch::Tensor;
 
 use crate::error::Error;
 use crate::segment::{Segmenter, checksum};
-use features::place_features;
+use crate::whitening::Whitening;
+use features::{compared, place_features};
 
 pub use find::find;
 
@@ -52,7 +53,8 @@ impl Default for GroupConfig {
 /// Groups found in pictures by [`find()`].
 #[derive(Debug)]
 pub struct FoundGroups {
-    /// From the features of a place to the scores of the parts, `[C + 1, parts]`; the last row is for its height.
+    whitening: Whitening,
+    /// From the whitened features of a place to the scores of the parts, `[C + 1, parts]`; the last row is for its height.
     weight: Tensor,
     /// `[parts]`
     bias: Tensor,
@@ -91,7 +93,7 @@ impl FoundGroups {
         let config = &self.about.config;
         format!(
             "{} groups found in {} pictures: {} parts of the backbone's features at stage {} (mean of the picture and its mirror image; \
-             height in the picture with weight {}) joined where they are alike and no edge lies between them",
+             whitened by how they vary within a thing; height in the picture with weight {}) joined where they are alike and no edge lies between them",
             config.groups,
             self.about.pictures,
             self.parts(),
@@ -121,12 +123,19 @@ impl FoundGroups {
     pub(crate) fn fingerprint(&self) -> Result<String, Error> {
         let group_of: Vec<f32> = self.group_of.iter().map(|&group| f32::from(group)).collect();
         let group_of = Tensor::from_slice(&group_of);
-        checksum(&[&self.weight, &self.bias, &group_of])
+        checksum(&[
+            &self.whitening.mean,
+            &self.whitening.map,
+            &self.weight,
+            &self.bias,
+            &group_of,
+        ])
     }
 
-    /// Scores of the parts at places with these features `[h, w, C + 1]`: `[h, w, parts]`, largest for the nearest centre.
-    fn of_parts(&self, features: &Tensor) -> Result<Tensor, Error> {
-        Ok(features.f_matmul(&self.weight)?.f_add(&self.bias)?)
+    /// Scores of the parts at these places `[h, w, C + 1]`: `[h, w, parts]`, largest for the nearest centre.
+    fn of_parts(&self, places: &Tensor) -> Result<Tensor, Error> {
+        let compared = compared(places, &self.whitening)?;
+        Ok(compared.f_matmul(&self.weight)?.f_add(&self.bias)?)
     }
 
     /// The largest score of each group's parts: `[h, w, groups]` of `[h, w, parts]`.
