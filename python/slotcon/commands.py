@@ -128,7 +128,7 @@ def group(
     data: Paths,
     checkpoint: PathLike,
     groups: int = 12,
-    parts: int = 60,
+    parts: int | None = None,
     stage: int = 4,
     height: float = 0.7,
     which: Which = "teacher",
@@ -145,7 +145,7 @@ def group(
         data: a folder of pictures, or several.
         checkpoint: a checkpoint of pretraining, or a run directory.
         groups: how many.
-        parts: how many parts k-means makes first, which are then joined.
+        parts: how many parts k-means makes first, which are then joined; four a group unless given.
         stage: the stage of the backbone whose features are compared, 1 to 4; earlier ones know textures, for short runs.
         height: what the height of a place in its picture weighs; 0 for pictures without above and below.
         which: the network.

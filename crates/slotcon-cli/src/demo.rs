@@ -126,12 +126,11 @@ fn measure(args: &Args, scenes: &Path, checkpoint: &Path) -> anyhow::Result<()> 
     let trained = Segmenter::open(checkpoint, Branch::Teacher, device::parse(&args.device.asked)?)?;
     let classes = Classes::open(&scenes.join("classes.json"))?;
     let config = GroupConfig {
-        groups: classes.classes.len(),
         seed: args.seed,
         // What tells the classes is texture, which so short a run has taught the stages before the last; the scenes know no above and below.
         stage: 2,
         height: 0.0,
-        ..GroupConfig::default()
+        ..GroupConfig::new(classes.classes.len())
     };
     let learned_from = Pictures::open(
         &[scenes.join("images/train")],

@@ -12,9 +12,10 @@ use crate::status::Status;
 /// Find a number of groups in photos without labels, in what the backbone learned, and write them to a file that slots, segment and
 /// evaluate clusters take (--groups FILE) in place of the prototypes.
 ///
-/// The features of all places are parted finely by k-means; then parts are joined, the two with the smallest mean distance first, until
+/// The features of all places are whitened by how they change with the colours of a picture and between neighbouring places without an
+/// edge, and parted finely by k-means; then parts are joined, the two with the smallest mean distance first, until
 /// the number is reached. Parts are near where their features are alike and colours hardly change where they meet. Pictures are looked at
-/// as they are and mirrored, twice each: a second or so a picture on one core.
+/// as they are and mirrored, twice each, and twice in other colours: a second or so a picture on one core.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -30,9 +31,9 @@ pub struct Args {
     /// How many groups. Where there are labels to measure by: the number of classes.
     #[arg(long, value_name = "K", default_value_t = GroupConfig::default().groups as u16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     groups: u16,
-    /// How many parts k-means makes first.
-    #[arg(long, value_name = "N", default_value_t = GroupConfig::default().parts as u16, value_parser = clap::value_parser!(u16).range(1..=4096))]
-    parts: u16,
+    /// How many parts k-means makes first [default: four a group].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    parts: Option<u16>,
     /// The stage of the backbone whose features are compared, 1 to 4. Earlier ones know textures and see a finer grid: for short runs.
     #[arg(long, value_name = "N", default_value_t = GroupConfig::default().stage, value_parser = clap::value_parser!(u8).range(1..=4))]
     stage: u8,
@@ -53,12 +54,13 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     free(&args.out, args.overwrite)?;
     let segmenter = args.network.open()?;
     let pictures = args.pictures.open(false)?;
+    let ample = GroupConfig::new(args.groups.into());
     let config = GroupConfig {
-        groups: usize::from(args.groups),
-        parts: usize::from(args.parts),
+        parts: args.parts.map_or(ample.parts, usize::from),
         stage: args.stage,
         height: args.height,
         seed: args.seed,
+        ..ample
     };
     let mut bar = PictureBar::default();
     let (found, bad) = find(&segmenter, &pictures, &config, &mut bar)?;

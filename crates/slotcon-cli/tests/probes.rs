@@ -82,6 +82,29 @@ fn places_are_told_by_their_like() {
     assert_eq!(one, small("1"));
     assert_ne!(one["pixel_accuracy"], small("2")["pixel_accuracy"]);
 
+    // Whitened, and with the height of a place: another way to compare the same places, which the protocol tells.
+    let beside = [&checkpoint[..], &["--whiten", "--height", "0.7"]].concat();
+    let whitened = json(&mut retrieval(&place, "val", &beside));
+    let plain = json(&mut retrieval(&place, "val", &checkpoint));
+    assert_eq!(whitened["places"], plain["places"]);
+    assert_ne!(whitened["pixel_accuracy"], plain["pixel_accuracy"]);
+    let protocol = whitened["protocol"].as_str().unwrap();
+    assert!(
+        protocol.contains("whitened by how they change with the colours")
+            && protocol.contains("height in the picture, weight 0.7"),
+        "{protocol}"
+    );
+    let known = json(&mut retrieval(
+        &place,
+        "train",
+        &[&beside[..], &["--k", "1"]].concat(),
+    ));
+    let accuracy = known["pixel_accuracy"].as_f64().unwrap();
+    assert!(
+        accuracy > 0.75,
+        "pictures in the memory find themselves: {accuracy}"
+    );
+
     // The backbone alone, as another program has it.
     let exported = place.path("backbone.pth").display().to_string();
     let mut export = slotcon();
@@ -112,6 +135,7 @@ fn places_are_told_by_their_like() {
     for (more, words) in [
         (&["--temperature", "0"][..], ["--temperature 0", "0.02"]),
         (&["--memory", "7"], ["7 labelled places", "30 neighbours"]),
+        (&["--height=-1"], ["--height -1", "0 or more"]),
     ] {
         let said = fail(&mut retrieval(&place, "val", &[&checkpoint[..], more].concat()));
         assert!(words.iter().all(|word| said.contains(word)), "{said}");

@@ -48,6 +48,14 @@ pub struct Args {
     /// Which places are remembered, where there are more than --memory.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Whiten features by how they change with the colours of the pictures that are remembered (their labels are not looked at): what
+    /// changes with the light counts less. Not in the published protocol.
+    #[arg(long)]
+    whiten: bool,
+    /// What the height of a place in its picture weighs beside its features: its standard deviation, where features have length 1. 0.7
+    /// for photos that people take; not in the published protocol.
+    #[arg(long, value_name = "W", default_value_t = 0.0)]
+    height: f64,
     /// Also measure the untrained network, and the mean colours of the same places with their x and y (standardised, K nearest
     /// by Euclidean distance, each with the same weight).
     #[arg(long)]
@@ -77,6 +85,9 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
             args.temperature
         );
     }
+    if !args.height.is_finite() || args.height < 0.0 {
+        anyhow::bail!("--height {}: expected 0 or more, 0 as published", args.height);
+    }
     if features == NetworkFeatures::Dense && !args.network.has_heads() {
         anyhow::bail!("--what dense needs a --checkpoint: a --backbone has no projector");
     }
@@ -96,29 +107,40 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     };
 
     let mut bar = PictureBar::default();
+    let options = args.labelled.options();
+    let places = |segmenter| -> anyhow::Result<NetworkPlaces> {
+        let mut places = NetworkPlaces::new(segmenter, features);
+        if args.whiten {
+            places.whitening = Some(config.whitening(
+                &places,
+                &remembered,
+                &classes,
+                &options,
+                &mut PictureBar::default(),
+            )?);
+        }
+        places.height = args.height;
+        Ok(places)
+    };
     let mut probe = |features: &dyn PlaceFeatures| -> anyhow::Result<(Retrieved, usize)> {
-        let options = args.labelled.options();
         let retrieval = config.remember(features, &remembered, &classes, &options, &mut bar)?;
         Ok((retrieval.measure(&set, &mut bar)?, retrieval.labelled()))
     };
-    let trained = NetworkPlaces {
-        segmenter: &segmenter,
-        features,
-    };
+    let trained = places(&segmenter)?;
     let grid = grid(&set, &trained)?;
     let (first, labelled) = probe(&trained)?;
     let mut rows = vec![("trained", first)];
     if args.baselines {
-        let segmenter = &segmenter.untrained()?;
-        let untrained = NetworkPlaces { segmenter, features };
-        rows.push(("untrained", probe(&untrained)?.0));
+        let segmenter = segmenter.untrained()?;
+        rows.push(("untrained", probe(&places(&segmenter)?)?.0));
         rows.push(("colour_and_place", probe(&ColourAndPlace { grid })?.0));
     }
     bar.finish();
     say_orientation();
 
+    let beside = beside(args);
     let protocol = format!(
-        "{}{of_set}, memory of {} of {labelled} labelled places of {} pictures (seed {}), {} features of the {}, {} x {} places a picture; \
+        "{}{of_set}, memory of {} of {labelled} labelled places of {} pictures (seed {}), {} features of the {}, {} x {} places a picture{beside}; \
          {} neighbours, softmax of cosine / {}, mean of the class histograms of their labelled pixels, brought to the label maps' size \
          bilinearly, arg-max, one confusion matrix; ignored pixels count for nothing",
         set.description(),
@@ -146,6 +168,18 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         print!("{text}");
     }
     Ok(Status::DONE)
+}
+
+/// What is not in the published protocol, for the line that tells it.
+fn beside(args: &Args) -> String {
+    let mut words = String::new();
+    if args.whiten {
+        words += ", whitened by how they change with the colours of the pictures remembered";
+    }
+    if args.height > 0.0 {
+        words += &format!(", with the height in the picture, weight {}", args.height);
+    }
+    words
 }
 
 /// Rows and columns of places in a picture: all are squares of one size.

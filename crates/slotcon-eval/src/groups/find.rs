@@ -65,8 +65,7 @@ pub fn find(
         return Err(Error::no_picture(bad));
     };
     let rows = Tensor::f_cat(&rows, 0)?;
-    let mean = rows.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
-    let whitening = Whitening::new(mean.f_narrow(0, 0, mean.size()[0] - 1)?, &within)?;
+    let whitening = Whitening::new(&within)?;
     let (weight, bias, centres) = parts(&compared(&rows, &whitening)?, config)?;
     let about = About {
         version: super::file::VERSION,
@@ -135,7 +134,7 @@ fn check(config: &GroupConfig) -> Result<(), Error> {
     }
     if config.parts < config.groups {
         return wrong(format!(
-            "{} parts cannot be joined to {} groups: ask for more parts, five times the groups or so",
+            "{} parts cannot be joined to {} groups: ask for more parts, four times the groups or so",
             config.parts, config.groups
         ));
     }
@@ -263,7 +262,7 @@ mod tests {
             check(&config).unwrap_err().to_string()
         };
         assert!(with(|c| c.groups = 0).contains("0 groups"));
-        assert!(with(|c| c.groups = 61).contains("60 parts cannot be joined to 61 groups"));
+        assert!(with(|c| c.groups = 49).contains("48 parts cannot be joined to 49 groups"));
         assert!(with(|c| c.stage = 5).contains("no stage 5"));
         assert!(with(|c| c.height = f64::NAN).contains("NaN"));
         assert!(with(|c| c.height = -1.0).contains("-1"));

@@ -38,15 +38,25 @@ pub struct GroupConfig {
     pub seed: u64,
 }
 
-impl Default for GroupConfig {
-    fn default() -> Self {
+/// So many parts are made for each group: more are joined wrongly more often, fewer mix what does not belong together.
+const PARTS_A_GROUP: usize = 4;
+
+impl GroupConfig {
+    /// `groups` groups of four parts each.
+    pub fn new(groups: usize) -> Self {
         Self {
-            groups: 12,
-            parts: 60,
+            groups,
+            parts: PARTS_A_GROUP * groups,
             stage: 4,
             height: 0.7,
             seed: 0,
         }
+    }
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self::new(12)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is compared of a place: what a network makes of it, or what anybody sees of it.
 
+use slotcon::method::grouping::normalize;
 use slotcon_data::Picture;
 use slotcon_metrics::neighbours::Vote;
 use tch::{Device, Kind, Tensor};
@@ -7,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::Error;
 use crate::neighbours::Likeness;
 use crate::segment::Segmenter;
+use crate::whitening::Whitening;
 
 /// Features of the places of pictures, and how they are compared.
 pub trait PlaceFeatures {
@@ -43,20 +45,55 @@ impl NetworkFeatures {
 }
 
 /// Places as a network sees them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct NetworkPlaces<'a> {
     /// The network.
     pub segmenter: &'a Segmenter,
     /// Which of its features.
     pub features: NetworkFeatures,
+    /// Makes what changes with the light count less; not in the published protocol.
+    pub whitening: Option<Whitening>,
+    /// What the height of a place in its picture weighs beside features of length 1, as standard deviation over all places; 0, nothing, in
+    /// the published protocol.
+    pub height: f64,
 }
 
-impl PlaceFeatures for NetworkPlaces<'_> {
-    fn places(&self, picture: &Picture) -> Result<Tensor, Error> {
+impl<'a> NetworkPlaces<'a> {
+    /// Places as the published protocol compares them.
+    pub fn new(segmenter: &'a Segmenter, features: NetworkFeatures) -> Self {
+        Self {
+            segmenter,
+            features,
+            whitening: None,
+            height: 0.0,
+        }
+    }
+
+    /// The network's features as they are, `[h, w, D]`.
+    pub(super) fn raw(&self, picture: &Picture) -> Result<Tensor, Error> {
         match self.features {
             NetworkFeatures::Backbone => self.segmenter.backbone_features(picture),
             NetworkFeatures::Dense => self.segmenter.features(picture),
         }
+    }
+}
+
+impl PlaceFeatures for NetworkPlaces<'_> {
+    fn places(&self, picture: &Picture) -> Result<Tensor, Error> {
+        let mut features = self.raw(picture)?;
+        if let Some(whitening) = &self.whitening {
+            features = whitening.apply(&features)?;
+        }
+        let (h, w, _) = features.size3()?;
+        if self.height == 0.0 || h == 1 {
+            return Ok(features);
+        }
+        // 0, 1, …, h - 1 have a variance of (h² - 1) / 12.
+        let rows = Tensor::f_arange(h, (Kind::Float, features.device()))?;
+        let spread = ((h * h - 1) as f64 / 12.0).sqrt();
+        let heights = (rows - (h - 1) as f64 / 2.0) * (self.height / spread);
+        let heights = heights.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;
+        Ok(Tensor::f_cat(&[normalize(&features), heights], -1)?)
     }
 
     fn likeness(&self) -> Likeness {

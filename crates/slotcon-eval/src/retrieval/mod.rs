@@ -16,6 +16,7 @@ use slotcon_data::labelled::{ClassTable, Classes, LabelledPicture, Pair};
 use slotcon_data::picture::DecodeOptions;
 use slotcon_data::rng::{Purpose, Stream};
 use slotcon_metrics::SemanticScore;
+use tch::Tensor;
 
 pub use features::{ColourAndPlace, NetworkFeatures, NetworkPlaces, PlaceFeatures};
 pub use memory::{LabelledMemory, Places};
@@ -23,6 +24,8 @@ pub use memory::{LabelledMemory, Places};
 use crate::clusters::{Clusterer, TestSet, as_map};
 use crate::error::Error;
 use crate::pictures::ProgressSink;
+use crate::whitening::views::Recolouring;
+use crate::whitening::{Whitening, Within};
 
 /// Labelled pictures decoded at a time.
 const CHUNK: usize = 16;
@@ -73,16 +76,11 @@ impl RetrievalConfig {
         progress.begin("remembering", pairs.len());
         // So many places of the first `pictures`.
         let share = |pictures: usize| self.memory * pictures / pairs.len().max(1);
-        for (chunk, first) in pairs.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
-            let load = |pair: &Pair| pair.load(self.side, &table, options);
-            let loaded: Vec<LabelledPicture> = chunk.par_iter().map(load).collect::<Result<_, _>>()?;
-            for (number, LabelledPicture { picture, labels, .. }) in (first..).zip(&loaded) {
-                let most = share(number + 1) - share(number);
-                let mut random = Stream::new(self.seed, 0, number as u64, Purpose::Positions, 0);
-                places.add(&features.places(picture)?, labels, most, &mut random)?;
-                progress.done();
-            }
-        }
+        self.each(pairs, &table, options, progress, |number, seen| {
+            let most = share(number + 1) - share(number);
+            let mut random = Stream::new(self.seed, 0, number as u64, Purpose::Positions, 0);
+            places.add(&features.places(&seen.picture)?, &seen.labels, most, &mut random)
+        })?;
         let labelled = places.labelled();
         let vote = features.vote(self.temperature);
         Ok(Retrieval {
@@ -90,6 +88,56 @@ impl RetrievalConfig {
             features,
             labelled,
         })
+    }
+}
+
+impl RetrievalConfig {
+    /// How `features` change with the colours of the pictures of `pairs`, whose labels are not looked at.
+    ///
+    /// # Errors
+    /// The first pair that cannot be used; none at all.
+    pub fn whitening(
+        &self,
+        features: &NetworkPlaces,
+        pairs: &[Pair],
+        classes: &Classes,
+        options: &DecodeOptions,
+        progress: &mut dyn ProgressSink,
+    ) -> Result<Whitening, Error> {
+        let _guard = tch::no_grad_guard();
+        let table = ClassTable::new(classes).map_err(Error::Argument)?;
+        let mut recolouring = Recolouring::new(&features.segmenter.recipe().data.augment, self.seed);
+        let mut within: Option<Within> = None;
+        progress.begin("looking at colours", pairs.len());
+        self.each(pairs, &table, options, progress, |number, seen| {
+            let views = recolouring.views(&seen.picture, number as u64);
+            let views = views.iter().map(|view| features.raw(view));
+            let views = Tensor::f_stack(&views.collect::<Result<Vec<_>, _>>()?, 0)?;
+            let within = within.get_or_insert_with(|| Within::new(views.size()[3]));
+            within.add_views(&views)
+        })?;
+        let within = within.ok_or_else(|| Error::Argument("there is no picture to look at".into()))?;
+        Whitening::new(&within)?.to(features.segmenter.device())
+    }
+
+    /// Hands over `pairs` in their order with their numbers, a few of which are in memory at a time.
+    fn each(
+        &self,
+        pairs: &[Pair],
+        table: &ClassTable,
+        options: &DecodeOptions,
+        progress: &mut dyn ProgressSink,
+        mut take: impl FnMut(usize, &LabelledPicture) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for (chunk, first) in pairs.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+            let load = |pair: &Pair| pair.load(self.side, table, options);
+            let loaded: Vec<LabelledPicture> = chunk.par_iter().map(load).collect::<Result<_, _>>()?;
+            for (number, seen) in (first..).zip(&loaded) {
+                take(number, seen)?;
+                progress.done();
+            }
+        }
+        Ok(())
     }
 }
 

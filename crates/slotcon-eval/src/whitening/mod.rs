@@ -27,9 +27,9 @@ pub struct Whitening {
 }
 
 impl Whitening {
-    /// Of features whose mean is `mean` `[C]`: (W + ε·v̄·I)^(-1/2), where W is the sum of the covariances of views and, if any were seen, of neighbours, v̄
+    /// (W + ε·v̄·I)^(-1/2), where W is the sum of the covariances of views and, if any were seen, of neighbours, v̄
     /// its mean variance.
-    pub(crate) fn new(mean: Tensor, within: &Within) -> Result<Self, Error> {
+    pub(crate) fn new(within: &Within) -> Result<Self, Error> {
         let covariance = within.views.covariance() + within.neighbours.covariance();
         let (variances, directions) = covariance.f_linalg_eigh("L")?;
         let variances = variances.f_clamp_min(0.0)?;
@@ -41,8 +41,8 @@ impl Whitening {
         };
         let map = (&directions * scales).f_matmul(&directions.f_tr()?)?;
         Ok(Self {
-            map: map.f_to_kind(Kind::Float)?.f_to(mean.device())?,
-            mean,
+            map: map.f_to_kind(Kind::Float)?,
+            mean: within.mean().f_to_kind(Kind::Float)?,
         })
     }
 
@@ -51,6 +51,7 @@ impl Whitening {
         Ok(normalize(&features.f_sub(&self.mean)?.f_matmul(&self.map)?))
     }
 
+    /// The same on another device.
     pub(crate) fn to(&self, device: Device) -> Result<Self, Error> {
         Ok(Self {
             mean: self.mean.f_to(device)?,
@@ -71,9 +72,9 @@ mod tests {
     fn what_varies_within_a_thing_counts_less() {
         // The first of two channels changes with the view by 4 in the variance, the second does not.
         let mut within = Within::new(2);
-        let views = Tensor::from_slice(&[0f32, 7.0, 8f32.sqrt(), 7.0]).reshape([2, 1, 1, 2]);
+        let views = Tensor::from_slice(&[1f32, 7.0, 1.0 + 8f32.sqrt(), 7.0]).reshape([2, 1, 1, 2]);
         within.add_views(&views).unwrap();
-        let whitening = Whitening::new(Tensor::from_slice(&[1f32, 7.0]), &within).unwrap();
+        let whitening = Whitening::new(&within).unwrap();
         // Mean variance 2, so 0.2 is added to each.
         let expected = [4.2f64.powf(-0.5), 0.0, 0.0, 0.2f64.powf(-0.5)];
         for (value, expected) in floats(&whitening.map).iter().zip(expected) {
@@ -89,8 +90,7 @@ mod tests {
 
     #[test]
     fn where_nothing_varies_features_stay() {
-        let whitening =
-            Whitening::new(Tensor::zeros([2], (Kind::Float, Device::Cpu)), &Within::new(2)).unwrap();
+        let whitening = Whitening::new(&Within::new(2)).unwrap();
         let [a, b] = floats(&whitening.apply(&Tensor::from_slice(&[3f32, 4.0])).unwrap())[..] else {
             panic!()
         };

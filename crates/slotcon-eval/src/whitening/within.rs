@@ -37,6 +37,9 @@ impl Scatter {
 /// How features vary within one thing.
 #[derive(Debug)]
 pub(crate) struct Within {
+    /// The sum of the features of pictures as they are, `[C]`, and of how many places.
+    sum: Tensor,
+    places: i64,
     pub(super) views: Scatter,
     pub(super) neighbours: Scatter,
 }
@@ -44,14 +47,26 @@ pub(crate) struct Within {
 impl Within {
     pub(crate) fn new(channels: i64) -> Self {
         Self {
+            sum: Tensor::zeros([channels], (Kind::Double, Device::Cpu)),
+            places: 0,
             views: Scatter::new(channels),
             neighbours: Scatter::new(channels),
         }
     }
 
-    /// Adds the features of one picture under several changes of colour, `[V, h, w, C]`.
+    /// The mean of the features of all pictures as they are, `[C]`.
+    pub(super) fn mean(&self) -> Tensor {
+        &self.sum / self.places.max(1) as f64
+    }
+
+    /// Adds the features of one picture as it is and under changes of colour, `[V, h, w, C]`.
     pub(crate) fn add_views(&mut self, views: &Tensor) -> Result<(), Error> {
         let size = views.size();
+        let own = views
+            .f_select(0, 0)?
+            .f_sum_dim_intlist([0i64, 1].as_slice(), false, Kind::Double)?;
+        self.sum += own.f_to(Device::Cpu)?;
+        self.places += size[1] * size[2];
         let apart = views - views.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
         self.views.add(
             &apart.f_reshape([-1, size[3]])?,
@@ -94,6 +109,7 @@ mod tests {
         let views = Tensor::from_slice(&[1f32, 5.0, 3.0, 5.0]).reshape([2, 1, 2, 1]);
         within.add_views(&views).unwrap();
         assert_eq!(floats(&within.views.covariance()), [1.0]);
+        assert_eq!(floats(&within.mean()), [3.0], "of the first view");
         // Five places in a row, four pairs, of which two (30 %, rounded up) differ least in colour: the first, 10 and 12 (2² / 2), and the
         // last, 0 and 6 (6² / 2).
         let features = Tensor::from_slice(&[10f32, 12.0, 50.0, 0.0, 6.0]).reshape([1, 5, 1]);
