@@ -1,16 +1,14 @@
 //! Finding groups: two passes over the pictures, one that draws places to part by k-means and sees how features vary, one that looks
-//! where the parts meet.
+//! where the parts meet; and the choice of one of several tries.
 
-use slotcon::method::grouping::normalize;
 use slotcon_data::Picture;
 use slotcon_data::rng::{Purpose, Stream};
+use slotcon_metrics::adjusted_rand_index;
 use tch::{Device, Kind, Tensor};
 
-use super::borders::Borders;
+use super::attempt::Attempt;
 use super::features::{compared, each_features, place_features};
-use super::join::join;
 use super::{About, FoundGroups, GroupConfig};
-use crate::clusters::kmeans::{KMeans, KMeansConfig};
 use crate::clusters::sampling::stratified;
 use crate::error::Error;
 use crate::pictures::{BadPictures, Pictures, ProgressSink};
@@ -20,7 +18,10 @@ use crate::whitening::views::Recolouring;
 use crate::whitening::{Whitening, Within};
 
 /// Places that k-means looks at, over all pictures: some hundred a part.
-const ROWS: usize = 20_000;
+pub(super) const ROWS: usize = 20_000;
+
+/// How often places are parted and joined, from different starts of k-means. Of what comes out the one is kept that agrees most with all others.
+const TRIES: u64 = 8;
 
 /// Finds groups in `pictures`, without labels: the same pictures, network and configuration give the same groups. What cannot be used
 /// is told to `progress`, left out and counted.
@@ -66,44 +67,54 @@ pub fn find(
     };
     let rows = Tensor::f_cat(&rows, 0)?;
     let whitening = Whitening::new(&within)?;
-    let (weight, bias, centres) = parts(&compared(&rows, &whitening)?, config)?;
-    let about = About {
-        version: super::file::VERSION,
-        checkpoint: segmenter.fingerprint()?,
-        temperature: 1.0,
-        config: config.clone(),
-        pictures: looked_at,
-    };
-    let mut found = FoundGroups {
-        whitening: whitening.to(segmenter.device())?,
-        weight: weight.f_to_device(segmenter.device())?,
-        bias: bias.f_to_device(segmenter.device())?,
-        group_of: Vec::new(),
-        about,
-    };
+    let compared_rows = compared(&rows, &whitening)?;
+    let tries = (0..TRIES).map(|number| Attempt::new(&compared_rows, config, number));
+    let mut tries = tries.collect::<Result<Vec<_>, _>>()?;
 
     progress.begin("looking where parts meet", chosen.len());
-    let mut borders = Borders::new(config.parts);
-    let mut sizes = vec![0u64; config.parts];
     // What could not be used was told in the first pass.
     pictures.each(chosen, &mut Counting(progress), |seen| -> Result<(), Error> {
-        let scores = found.of_parts(&place_features(segmenter, config.stage, &seen.picture)?)?;
-        let (h, w, _) = scores.size3()?;
-        let best = scores.argmax(-1, false).to_kind(Kind::Int).to_device(Device::Cpu);
-        let best = Vec::<i32>::try_from(best.flatten(0, -1))?;
-        let best = Vec::from_iter(best.into_iter().map(|part| part as u16));
-        best.iter().for_each(|&part| sizes[usize::from(part)] += 1);
-        borders.add(w as usize, &best, &colours(&seen.picture, (h, w))?);
-        Ok(())
+        let places = place_features(segmenter, config.stage, &seen.picture)?.to_device(Device::Cpu);
+        let (h, w, _) = places.size3()?;
+        let (places, colours) = (compared(&places, &whitening)?, colours(&seen.picture, (h, w))?);
+        tries
+            .iter_mut()
+            .try_for_each(|attempt| attempt.add(&places, &colours))
     })?;
-    let contrasts = borders.contrasts();
-    let alike = cosines(&centres)?;
-    found.group_of = join(&sizes, config.groups, |a, b| {
-        let cell = a * config.parts + b;
-        (1.0 - alike[cell]) * contrasts[cell]
+    let joined = Vec::from_iter(tries.iter().map(|attempt| attempt.join(config.groups)));
+    let partitions = tries.iter().zip(&joined).map(|(attempt, group_of)| {
+        let parts = attempt.nearest(&compared_rows)?;
+        Ok(Vec::from_iter(
+            parts.into_iter().map(|part| group_of[usize::from(part)]),
+        ))
     });
+    let chosen = most_agreed(&partitions.collect::<Result<Vec<_>, Error>>()?);
+    let mut found = FoundGroups {
+        whitening: whitening.to(segmenter.device())?,
+        weight: tries[chosen].weight.f_to_device(segmenter.device())?,
+        bias: tries[chosen].bias.f_to_device(segmenter.device())?,
+        group_of: joined[chosen].clone(),
+        about: About {
+            version: super::file::VERSION,
+            checkpoint: segmenter.fingerprint()?,
+            temperature: 1.0,
+            config: config.clone(),
+            pictures: looked_at,
+        },
+    };
     found.about.temperature = temperature(&found, &rows)?;
     Ok((found, bad))
+}
+
+/// The partition that agrees most with all others, the first of several: where k-means begins is chance, and what it finds often is there.
+fn most_agreed(partitions: &[Vec<u16>]) -> usize {
+    let agreement = |one: &[u16]| -> f64 {
+        let with = |other: &Vec<u16>| adjusted_rand_index(one, other);
+        partitions.iter().map(with).sum()
+    };
+    let agreements = Vec::from_iter(partitions.iter().map(|one| agreement(one)));
+    let best = agreements.iter().copied().fold(f64::MIN, f64::max);
+    agreements.iter().position(|&value| value == best).unwrap_or(0)
 }
 
 /// The mean colours of the places of a grid of rows and columns, row by row.
@@ -153,59 +164,6 @@ fn check(config: &GroupConfig) -> Result<(), Error> {
     Ok(())
 }
 
-/// k-means of rows `[n, C + 1]`, their features and heights brought to one spread each: the linear map to the parts' scores (weight
-/// `[C + 1, parts]`, bias `[parts]`), and the parts' centres `[parts, C + 1]` in the brought space, whose origin is the mean of all places.
-fn parts(rows: &Tensor, config: &GroupConfig) -> Result<(Tensor, Tensor, Tensor), Error> {
-    let dimension = rows.size()[1];
-    let mean = rows.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
-    let variance = (rows - &mean)
-        .f_square()?
-        .f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
-    let spread = |from: i64, count: i64| {
-        variance
-            .narrow(0, from, count)
-            .sum(Kind::Double)
-            .double_value(&[])
-            .sqrt()
-    };
-    let over = |weight: f64, spread: f64| if spread > 0.0 { weight / spread } else { 0.0 };
-    let options = (Kind::Float, Device::Cpu);
-    let scale = Tensor::f_cat(
-        &[
-            Tensor::f_full([dimension - 1], over(1.0, spread(0, dimension - 1)), options)?,
-            Tensor::f_full([1], over(config.height, spread(dimension - 1, 1)), options)?,
-        ],
-        0,
-    )?;
-    let brought = Vec::<f32>::try_from(((rows - &mean) * &scale).flatten(0, -1))?;
-    let settings = KMeansConfig {
-        clusters: config.parts,
-        max_rows: ROWS,
-        restarts: 1,
-        seed: config.seed,
-        ..KMeansConfig::default()
-    };
-    let found = KMeans::fit(&brought, dimension as usize, &settings)?;
-    if found.clusters() < config.parts {
-        return Err(Error::Argument(format!(
-            "the pictures show only {} different kinds of places, not {} parts: ask for fewer parts or give more pictures",
-            found.clusters(),
-            config.parts
-        )));
-    }
-    let centres = Tensor::from_slice(found.centres()).f_reshape([-1, dimension])?;
-    let weight = (&centres * &scale).f_tr()?;
-    let halves = centres.f_square()?.f_sum_dim_intlist(-1, false, Kind::Float)? * 0.5;
-    let bias = -(mean.f_matmul(&weight)? + halves);
-    Ok((weight, bias, centres))
-}
-
-/// Cosines of all pairs of rows, row by row.
-fn cosines(rows: &Tensor) -> Result<Vec<f64>, Error> {
-    let rows = normalize(&rows.to_kind(Kind::Double));
-    Ok(Vec::try_from(rows.f_matmul(&rows.f_tr()?)?.flatten(0, -1))?)
-}
-
 /// Tells of pictures done alone.
 struct Counting<'a>(&'a mut dyn ProgressSink);
 
@@ -220,38 +178,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_nearest_centres() {
-        let config = GroupConfig {
-            groups: 2,
-            parts: 4,
-            height: 0.5,
-            seed: 3,
-            ..GroupConfig::default()
-        };
-        tch::manual_seed(1);
-        let rows = Tensor::randn([300, 7], (Kind::Float, Device::Cpu));
-        let (weight, bias, centres) = parts(&rows, &config).unwrap();
-        let best = Vec::<i64>::try_from((rows.matmul(&weight) + bias).argmax(-1, false)).unwrap();
-        // By the definition: standardised rows, the nearest centre.
-        let mean = rows.mean_dim([0i64].as_slice(), false, Kind::Float);
-        let centred = &rows - mean;
-        let total = |t: Tensor| {
-            t.square()
-                .mean_dim([0i64].as_slice(), false, Kind::Float)
-                .sum(Kind::Float)
-                .sqrt()
-        };
-        let features = centred.narrow(1, 0, 6);
-        let heights = centred.narrow(1, 6, 1);
-        let brought = Tensor::cat(
-            &[
-                &features / total(features.copy()),
-                &heights / total(heights.copy()) * 0.5,
-            ],
-            1,
-        );
-        let nearest = Tensor::cdist(&brought, &centres, 2.0, None).argmin(-1, false);
-        assert_eq!(best, Vec::<i64>::try_from(nearest).unwrap());
+    fn what_is_found_often_is_kept() {
+        let often = [vec![0, 0, 1, 1, 2, 2], vec![2, 2, 0, 0, 1, 1]];
+        let odd = vec![0, 1, 0, 1, 0, 1];
+        assert_eq!(most_agreed(&[odd.clone(), often[0].clone(), often[1].clone()]), 1);
+        assert_eq!(most_agreed(&[often[0].clone(), odd, often[1].clone()]), 0);
+        assert_eq!(most_agreed(&[vec![0, 0]]), 0);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Prototypes are compared with the projector's output, which knows less than the backbone below it, and their number is that of the
 //! recipe. Here the backbone's features of all places are whitened by how they vary where a group should not change
 //! ([`crate::whitening`]) and parted finely by k-means; then parts are joined, two at a time, where their features are alike and no edge of
-//! colour lies between them ([`mod@join`]). What was found is a map from features to scores of parts, and holds for any picture.
+//! colour lies between them ([`mod@join`]). Of several tries the one is kept that agrees most with the others. What was found is a map from features to scores of parts, and holds for any picture.
 
+mod attempt;
 mod borders;
 mod features;
 mod file;
