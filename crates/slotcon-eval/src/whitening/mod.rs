@@ -1,7 +1,7 @@
 //! Features in which what a group should not depend on varies little: they are whitened by how they vary within what is taken for one
 //! thing (relevant component analysis, Bar-Hillel et al. 2003; within-class covariance normalisation).
 //!
-//! One thing is taken to be a place of a picture under changes of colour ([`views`]), and, if wanted, two neighbouring places between which
+//! One thing is taken to be a place of a picture under changes of colour (`views`), and, if wanted, two neighbouring places between which
 //! colour hardly changes. Both are there without labels.
 
 pub(crate) mod neighbours;
