@@ -34,7 +34,7 @@ pub struct Args {
     /// How many parts k-means makes first [default: four a group].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     parts: Option<u16>,
-    /// The stage of the backbone whose features are compared, 1 to 4. Earlier ones know textures and see a finer grid: for short runs.
+    /// The stage of the backbone whose features are compared, 1 to 4. Earlier ones know textures: for short runs.
     #[arg(long, value_name = "N", default_value_t = GroupConfig::default().stage, value_parser = clap::value_parser!(u8).range(1..=4))]
     stage: u8,
     /// What the height of a place in its picture weighs, its spread over that of the features: photos that people take have the sky

@@ -31,7 +31,7 @@ pub struct GroupConfig {
     pub groups: usize,
     /// How many parts k-means makes first; not below the number of groups.
     pub parts: usize,
-    /// The stage of the backbone whose features are compared, 1 to 4, the last. Earlier ones know textures and see a finer grid.
+    /// The stage of the backbone whose features are compared, 1 to 4, the last. Earlier ones know textures.
     pub stage: u8,
     /// What the height of a place in its picture weighs: its standard deviation over that of the features. 0: nothing.
     pub height: f64,
