@@ -15,7 +15,7 @@ use crate::status::Status;
 /// The features of all places are whitened by how they change with the colours of a picture and between neighbouring places without an
 /// edge, and parted finely by k-means; then parts are joined, the two with the smallest mean distance first, until
 /// the number is reached. Parts are near where their features are alike and colours hardly change where they meet. Pictures are looked at
-/// as they are and mirrored, twice each, and twice in other colours: a second or so a picture on one core.
+/// as they are and mirrored, twice each, and in two other colourings: a second or so a picture on one core.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -54,14 +54,15 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     free(&args.out, args.overwrite)?;
     let segmenter = args.network.open()?;
     let pictures = args.pictures.open(false)?;
-    let ample = GroupConfig::new(args.groups.into());
-    let config = GroupConfig {
-        parts: args.parts.map_or(ample.parts, usize::from),
+    let mut config = GroupConfig {
         stage: args.stage,
         height: args.height,
         seed: args.seed,
-        ..ample
+        ..GroupConfig::new(args.groups.into())
     };
+    if let Some(parts) = args.parts {
+        config.parts = parts.into();
+    }
     let mut bar = PictureBar::default();
     let (found, bad) = find(&segmenter, &pictures, &config, &mut bar)?;
     bar.finish();

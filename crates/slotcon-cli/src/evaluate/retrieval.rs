@@ -108,32 +108,26 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
 
     let mut bar = PictureBar::default();
     let options = args.labelled.options();
-    let places = |segmenter| -> anyhow::Result<NetworkPlaces> {
+    let places = |segmenter, bar: &mut PictureBar| -> anyhow::Result<NetworkPlaces> {
         let mut places = NetworkPlaces::new(segmenter, features);
         if args.whiten {
-            places.whitening = Some(config.whitening(
-                &places,
-                &remembered,
-                &classes,
-                &options,
-                &mut PictureBar::default(),
-            )?);
+            places.whitening = Some(config.whitening(&places, &remembered, &classes, &options, bar)?);
         }
         places.height = args.height;
         Ok(places)
     };
-    let mut probe = |features: &dyn PlaceFeatures| -> anyhow::Result<(Retrieved, usize)> {
-        let retrieval = config.remember(features, &remembered, &classes, &options, &mut bar)?;
-        Ok((retrieval.measure(&set, &mut bar)?, retrieval.labelled()))
+    let probe = |features: &dyn PlaceFeatures, bar: &mut PictureBar| -> anyhow::Result<(Retrieved, usize)> {
+        let retrieval = config.remember(features, &remembered, &classes, &options, bar)?;
+        Ok((retrieval.measure(&set, bar)?, retrieval.labelled()))
     };
-    let trained = places(&segmenter)?;
+    let trained = places(&segmenter, &mut bar)?;
     let grid = grid(&set, &trained)?;
-    let (first, labelled) = probe(&trained)?;
+    let (first, labelled) = probe(&trained, &mut bar)?;
     let mut rows = vec![("trained", first)];
     if args.baselines {
         let segmenter = segmenter.untrained()?;
-        rows.push(("untrained", probe(&places(&segmenter)?)?.0));
-        rows.push(("colour_and_place", probe(&ColourAndPlace { grid })?.0));
+        rows.push(("untrained", probe(&places(&segmenter, &mut bar)?, &mut bar)?.0));
+        rows.push(("colour_and_place", probe(&ColourAndPlace { grid }, &mut bar)?.0));
     }
     bar.finish();
     say_orientation();

@@ -42,10 +42,23 @@ pub(super) fn each_features(segmenter: &Segmenter, stage: u8, pictures: &[Pictur
 /// A failure of libtorch, such as too little memory.
 pub(super) fn place_features(segmenter: &Segmenter, stage: u8, picture: &Picture) -> Result<Tensor, Error> {
     let _guard = tch::no_grad_guard();
-    let pixels = segmenter.pixels(std::slice::from_ref(picture));
-    let of = |pixels: &Tensor| stage_features(segmenter, stage, pixels);
-    let mirrored = of(&pixels.f_flip([3])?)?.f_flip([2])?;
-    let both = ((of(&pixels)? + mirrored) / 2.0).f_squeeze_dim(0)?;
+    let own = each_features(segmenter, stage, std::slice::from_ref(picture))?;
+    with_mirror_image(segmenter, stage, picture, &own)
+}
+
+/// [`place_features`] of a picture whose features as it is, `[1, h, w, C]`, are known.
+///
+/// # Errors
+/// A failure of libtorch, such as too little memory.
+pub(super) fn with_mirror_image(
+    segmenter: &Segmenter,
+    stage: u8,
+    picture: &Picture,
+    own: &Tensor,
+) -> Result<Tensor, Error> {
+    let pixels = segmenter.pixels(std::slice::from_ref(picture)).f_flip([3])?;
+    let mirrored = stage_features(segmenter, stage, &pixels)?.f_flip([2])?;
+    let both = ((own + mirrored) / 2.0).f_squeeze_dim(0)?;
     let (h, w, _) = both.size3()?;
     let height = (Tensor::f_arange(h, (Kind::Float, both.device()))? + 0.5) / h as f64;
     let height = height.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;

@@ -7,7 +7,7 @@ use slotcon_metrics::adjusted_rand_index;
 use tch::{Device, Kind, Tensor};
 
 use super::attempt::Attempt;
-use super::features::{compared, each_features, place_features};
+use super::features::{compared, each_features, place_features, with_mirror_image};
 use super::{About, FoundGroups, GroupConfig};
 use crate::clusters::sampling::stratified;
 use crate::error::Error;
@@ -44,11 +44,13 @@ pub fn find(
     let mut recolouring = Recolouring::new(&segmenter.recipe().data.augment, config.seed);
     let mut within: Option<Within> = None;
     let bad = pictures.each(chosen, progress, |seen| -> Result<(), Error> {
-        let places = place_features(segmenter, config.stage, &seen.picture)?;
+        let views = recolouring.views(&seen.picture, seen.index as u64);
+        let views = each_features(segmenter, config.stage, &views)?;
+        let own = views.f_narrow(0, 0, 1)?;
+        let places = with_mirror_image(segmenter, config.stage, &seen.picture, &own)?;
         let (h, w, columns) = places.size3()?;
         let within = within.get_or_insert_with(|| Within::new(columns - 1));
-        let views = recolouring.views(&seen.picture, seen.index as u64);
-        within.add_views(&each_features(segmenter, config.stage, &views)?)?;
+        within.add_views(&views)?;
         within.add_neighbours(
             &places.narrow(2, 0, columns - 1),
             &colours(&seen.picture, (h, w))?,

@@ -64,7 +64,7 @@ impl Whitening {
 mod tests {
     use super::*;
 
-    fn floats(tensor: &Tensor) -> Vec<f64> {
+    pub(super) fn floats(tensor: &Tensor) -> Vec<f64> {
         Vec::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).unwrap()
     }
 

@@ -97,10 +97,7 @@ impl Within {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn floats(tensor: &Tensor) -> Vec<f64> {
-        Vec::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).unwrap()
-    }
+    use crate::whitening::tests::floats;
 
     #[test]
     fn covariances_by_hand() {
