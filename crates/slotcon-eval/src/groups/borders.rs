@@ -1,6 +1,6 @@
 //! Where two parts of a picture meet: how much colour changes from one to the other.
 
-use crate::whitening::neighbours::{difference, neighbours};
+use crate::whitening::adjacent::{adjacent, colour_difference};
 
 /// Colour differences of neighbouring places, by the parts that they belong to.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ impl Borders {
 
     /// Adds a picture of `columns` places a row: the part of each place, and its red, green and blue.
     pub(super) fn add(&mut self, columns: usize, parts: &[u16], colours: &[[f32; 3]]) {
-        for (at, other) in neighbours(columns, parts.len()) {
-            let difference = difference(&colours[at], &colours[other]);
+        for (at, other) in adjacent(columns, parts.len()) {
+            let difference = colour_difference(&colours[at], &colours[other]);
             let (a, b) = (usize::from(parts[at]), usize::from(parts[other]));
             for cell in [a * self.parts + b, b * self.parts + a] {
                 self.sums[cell] += difference;

@@ -2,9 +2,10 @@
 
 use slotcon::method::Mode;
 use slotcon_data::Picture;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::Error;
+use crate::retrieval::centres;
 use crate::segment::Segmenter;
 use crate::whitening::Whitening;
 
@@ -60,8 +61,9 @@ pub(super) fn with_mirror_image(
     let mirrored = stage_features(segmenter, stage, &pixels)?.f_flip([2])?;
     let both = ((own + mirrored) / 2.0).f_squeeze_dim(0)?;
     let (h, w, _) = both.size3()?;
-    let height = (Tensor::f_arange(h, (Kind::Float, both.device()))? + 0.5) / h as f64;
-    let height = height.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;
+    let height = centres(h, both.device())?
+        .f_reshape([h, 1, 1])?
+        .f_expand([h, w, 1], false)?;
     Ok(Tensor::f_cat(&[both, height], -1)?)
 }
 

@@ -42,12 +42,15 @@ pub struct GroupConfig {
 /// So many parts are made for each group: more are joined wrongly more often, fewer mix what does not belong together.
 const PARTS_A_GROUP: usize = 4;
 
+/// More parts than this are made only where they are asked for: each pair of them is remembered.
+const MOST_PARTS: usize = 4096;
+
 impl GroupConfig {
-    /// `groups` groups of four parts each.
+    /// `groups` groups of four parts each, fewer where that would be thousands.
     pub fn new(groups: usize) -> Self {
         Self {
             groups,
-            parts: PARTS_A_GROUP * groups,
+            parts: (PARTS_A_GROUP * groups).min(MOST_PARTS).max(groups),
             stage: 4,
             height: 0.7,
             seed: 0,

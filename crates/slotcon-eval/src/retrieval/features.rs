@@ -88,10 +88,9 @@ impl PlaceFeatures for NetworkPlaces<'_> {
         if self.height == 0.0 || h == 1 {
             return Ok(features);
         }
-        // 0, 1, …, h - 1 have a variance of (h² - 1) / 12.
-        let rows = Tensor::f_arange(h, (Kind::Float, features.device()))?;
-        let spread = ((h * h - 1) as f64 / 12.0).sqrt();
-        let heights = (rows - (h - 1) as f64 / 2.0) * (self.height / spread);
+        // h values of distance 1 / h have a variance of (1 - 1 / h²) / 12.
+        let spread = ((1.0 - (h as f64).powi(-2)) / 12.0).sqrt();
+        let heights = (centres(h, features.device())? - 0.5) * (self.height / spread);
         let heights = heights.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;
         Ok(Tensor::f_cat(&[normalize(&features), heights], -1)?)
     }
@@ -105,6 +104,11 @@ impl PlaceFeatures for NetworkPlaces<'_> {
     }
 }
 
+/// The centres of `n` places side by side, as parts of the picture: from 0.5 / n to 1 - 0.5 / n.
+pub(crate) fn centres(n: i64, device: Device) -> Result<Tensor, Error> {
+    Ok((Tensor::f_arange(n, (Kind::Float, device))? + 0.5) / n as f64)
+}
+
 /// What can be seen of a place without learning: mean red, green and blue, x and y.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColourAndPlace {
@@ -115,7 +119,7 @@ pub struct ColourAndPlace {
 impl PlaceFeatures for ColourAndPlace {
     fn places(&self, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
-        let ((h, w), options) = (self.grid, (Kind::Float, Device::Cpu));
+        let (h, w) = self.grid;
         let size = [i64::from(picture.height()), i64::from(picture.width()), 3];
         let pixels = Tensor::from_slice(picture.rgb())
             .reshape(size)
@@ -124,9 +128,12 @@ impl PlaceFeatures for ColourAndPlace {
             .permute([2, 0, 1])
             .f_adaptive_avg_pool2d([h, w])?
             .permute([1, 2, 0]);
-        let centres = |n: i64| (Tensor::arange(n, options) + 0.5) / n as f64;
-        let x = centres(w).reshape([1, w, 1]).expand([h, w, 1], false);
-        let y = centres(h).reshape([h, 1, 1]).expand([h, w, 1], false);
+        let x = centres(w, Device::Cpu)?
+            .reshape([1, w, 1])
+            .expand([h, w, 1], false);
+        let y = centres(h, Device::Cpu)?
+            .reshape([h, 1, 1])
+            .expand([h, w, 1], false);
         Ok(Tensor::f_cat(&[colours, x, y], -1)?)
     }
 

@@ -18,6 +18,7 @@ use slotcon_data::rng::{Purpose, Stream};
 use slotcon_metrics::SemanticScore;
 use tch::Tensor;
 
+pub(crate) use features::centres;
 pub use features::{ColourAndPlace, NetworkFeatures, NetworkPlaces, PlaceFeatures};
 pub use memory::{LabelledMemory, Places};
 

@@ -4,7 +4,7 @@
 //! One thing is taken to be a place of a picture under changes of colour (`views`), and, if wanted, two neighbouring places between which
 //! colour hardly changes. Both are there without labels.
 
-pub(crate) mod neighbours;
+pub(crate) mod adjacent;
 pub(crate) mod views;
 mod within;
 

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::neighbours::{difference, neighbours};
+use super::adjacent::{adjacent, colour_difference};
 use crate::error::Error;
 
 /// The part of a picture's neighbouring places that is taken to show one thing: those whose colours differ least.
@@ -78,8 +78,8 @@ impl Within {
     pub(crate) fn add_neighbours(&mut self, features: &Tensor, colours: &[[f32; 3]]) -> Result<(), Error> {
         let (_, columns, channels) = features.size3()?;
         let features = features.f_reshape([-1, channels])?;
-        let mut pairs: Vec<(f64, usize, usize)> = neighbours(columns as usize, colours.len())
-            .map(|(a, b)| (difference(&colours[a], &colours[b]), a, b))
+        let mut pairs: Vec<(f64, usize, usize)> = adjacent(columns as usize, colours.len())
+            .map(|(a, b)| (colour_difference(&colours[a], &colours[b]), a, b))
             .collect();
         pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
         pairs.truncate((pairs.len() as f64 * ALIKE).ceil() as usize);
