@@ -86,3 +86,13 @@ impl From<tch::TchError> for Error {
         Self::Torch(error.into())
     }
 }
+
+/// Refuses a file whose `version` is another than the one that is `known`; one that says none may be read.
+pub(crate) fn check_version(file: &serde_json::Value, known: u32) -> Result<(), String> {
+    match file["version"].as_u64() {
+        Some(version) if version != u64::from(known) => Err(format!(
+            "is version {version} of the format; this program reads version {known}"
+        )),
+        _ => Ok(()),
+    }
+}

@@ -19,10 +19,12 @@ fn build_strided(arch: Arch, output_stride: i64) -> (Store, ResNet) {
     (store, network)
 }
 
-/// torchvision's and timm's published counts, less the classifier (513,000 or 2,049,000 parameters).
+/// torchvision's and timm's published counts, less the classifier (513,000 or 2,049,000 parameters); of ResNet-10 the
+/// count of torchvision's `ResNet(BasicBlock, [1, 1, 1, 1])`.
 #[test]
 fn parameter_counts_are_the_published_ones() {
     let published = [
+        ("resnet10", 4_905_792),
         ("resnet18", 11_176_512),
         ("resnet34", 21_284_672),
         ("resnet50", 23_508_032),

@@ -31,10 +31,12 @@ class Spec:
     output_stride: int = 32
 
 
+_10 = (1, 1, 1, 1)
 _18, _34, _101, _152 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
 _D = {"deep": True, "pooled_shortcut": True}
 
 ARCHS: dict[str, Spec] = {
+    "resnet10": Spec(BasicBlock, _10),
     "resnet18": Spec(BasicBlock, _18),
     "resnet34": Spec(BasicBlock, _34),
     "resnet50": Spec(Bottleneck, _34),

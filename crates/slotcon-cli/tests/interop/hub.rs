@@ -14,7 +14,8 @@ use tch::Device;
 use super::{model, photo, run, save, write};
 
 /// Backbone and output stride (0: its own).
-const CASES: [(&str, i64); 7] = [
+const CASES: [(&str, i64); 8] = [
+    ("resnet10", 16),
     ("resnet18", 16),
     ("resnet34", 8),
     ("resnet50", 0),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use slotcon_weights::safetensors::{TensorFile, tensor, write};
 use tch::{Kind, Tensor};
 
+use super::parts::Parts;
 use super::{About, FoundGroups};
-use crate::error::Error;
+use crate::error::{Error, check_version};
 use crate::segment::Segmenter;
 use crate::whitening::Whitening;
 
@@ -27,8 +28,8 @@ impl FoundGroups {
         let tensors = [
             ("mean", self.whitening.mean.shallow_clone()),
             ("whitening", self.whitening.map.shallow_clone()),
-            ("weight", self.weight.shallow_clone()),
-            ("bias", self.bias.shallow_clone()),
+            ("weight", self.parts.weight.shallow_clone()),
+            ("bias", self.parts.bias.shallow_clone()),
             ("group", Tensor::from_slice(&groups)),
         ];
         let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor));
@@ -53,13 +54,7 @@ impl FoundGroups {
         // The version first: what a newer program wrote may not be readable at all.
         let about: serde_json::Value =
             serde_json::from_str(about).map_err(|e| wrong(format!("its header is no JSON: {e}")))?;
-        if let Some(version) = about["version"].as_u64()
-            && version != u64::from(VERSION)
-        {
-            return Err(wrong(format!(
-                "is version {version} of the format; this program reads version {VERSION}"
-            )));
-        }
+        check_version(&about, VERSION).map_err(wrong)?;
         let about: About = serde_json::from_value(about)
             .map_err(|e| wrong(format!("its header says nothing of groups: {e}")))?;
         let own = segmenter.fingerprint()?;
@@ -124,8 +119,7 @@ impl FoundGroups {
         }
         Ok(Self {
             whitening: Whitening { mean, map }.to(segmenter.device())?,
-            weight: weight.f_to_device(segmenter.device())?,
-            bias: bias.f_to_device(segmenter.device())?,
+            parts: Parts { weight, bias }.to(segmenter.device())?,
             group_of: group.into_iter().map(|group| group as u16).collect(),
             about,
         })

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::attempt::Attempt;
 use super::features::{compared, each_features, place_features, with_mirror_image};
+use super::parts::Standardised;
 use super::{About, FoundGroups, GroupConfig};
 use crate::clusters::sampling::stratified;
 use crate::error::Error;
@@ -70,7 +71,8 @@ pub fn find(
     let rows = Tensor::f_cat(&rows, 0)?;
     let whitening = Whitening::new(&within)?;
     let compared_rows = compared(&rows, &whitening)?;
-    let tries = (0..TRIES).map(|number| Attempt::new(&compared_rows, config, number));
+    let standardised = Standardised::new(&compared_rows, config.height)?;
+    let tries = (0..TRIES).map(|number| Attempt::new(&standardised, config, number));
     let mut tries = tries.collect::<Result<Vec<_>, _>>()?;
 
     progress.begin("looking where parts meet", chosen.len());
@@ -85,7 +87,7 @@ pub fn find(
     })?;
     let joined = Vec::from_iter(tries.iter().map(|attempt| attempt.join(config.groups)));
     let partitions = tries.iter().zip(&joined).map(|(attempt, group_of)| {
-        let parts = attempt.nearest(&compared_rows)?;
+        let parts = attempt.parts.nearest(&compared_rows)?;
         Ok(Vec::from_iter(
             parts.into_iter().map(|part| group_of[usize::from(part)]),
         ))
@@ -93,8 +95,7 @@ pub fn find(
     let chosen = most_agreed(&partitions.collect::<Result<Vec<_>, Error>>()?);
     let mut found = FoundGroups {
         whitening: whitening.to(segmenter.device())?,
-        weight: tries[chosen].weight.f_to_device(segmenter.device())?,
-        bias: tries[chosen].bias.f_to_device(segmenter.device())?,
+        parts: tries[chosen].parts.to(segmenter.device())?,
         group_of: joined[chosen].clone(),
         about: About {
             version: super::file::VERSION,
@@ -131,7 +132,7 @@ fn temperature(found: &FoundGroups, rows: &Tensor) -> Result<f64, Error> {
     if found.groups() < 2 {
         return Ok(1.0);
     }
-    let rows = rows.f_unsqueeze(0)?.f_to_device(found.weight.device())?;
+    let rows = rows.f_to_device(found.parts.weight.device())?;
     let (best, _) = found
         .of_groups(&found.of_parts(&rows)?)?
         .f_topk(2, -1, true, true)?;

@@ -11,6 +11,7 @@ mod features;
 mod file;
 mod find;
 pub mod join;
+mod parts;
 
 use serde::{Deserialize, Serialize};
 use slotcon_data::Picture;
@@ -20,6 +21,7 @@ use crate::error::Error;
 use crate::segment::{Segmenter, checksum};
 use crate::whitening::Whitening;
 use features::{compared, place_features};
+use parts::Parts;
 
 pub use find::find;
 
@@ -68,10 +70,7 @@ impl Default for GroupConfig {
 #[derive(Debug)]
 pub struct FoundGroups {
     whitening: Whitening,
-    /// From the whitened features of a place to the scores of the parts, `[C + 1, parts]`; the last row is for its height.
-    weight: Tensor,
-    /// `[parts]`
-    bias: Tensor,
+    parts: Parts,
     /// The group of each part, the largest group first.
     group_of: Vec<u16>,
     about: About,
@@ -140,30 +139,26 @@ impl FoundGroups {
         checksum(&[
             &self.whitening.mean,
             &self.whitening.map,
-            &self.weight,
-            &self.bias,
+            &self.parts.weight,
+            &self.parts.bias,
             &group_of,
         ])
     }
 
-    /// Scores of the parts at these places `[h, w, C + 1]`: `[h, w, parts]`, largest for the nearest centre.
+    /// Scores of the parts at these places: `[.., parts]` of `[.., C + 1]`, largest for the nearest centre.
     fn of_parts(&self, places: &Tensor) -> Result<Tensor, Error> {
-        let compared = compared(places, &self.whitening)?;
-        Ok(compared.f_matmul(&self.weight)?.f_add(&self.bias)?)
+        self.parts.scores(&compared(places, &self.whitening)?)
     }
 
-    /// The largest score of each group's parts: `[h, w, groups]` of `[h, w, parts]`.
+    /// The largest score of each group's parts: `[.., groups]` of `[.., parts]`.
     fn of_groups(&self, parts: &Tensor) -> Result<Tensor, Error> {
-        let best_of = |group: usize| -> Result<Tensor, Error> {
-            let members = self.group_of.iter().enumerate();
-            let members = members.filter(|(_, of)| usize::from(**of) == group);
-            let members = Vec::from_iter(members.map(|(part, _)| part as i64));
-            let members = Tensor::from_slice(&members).f_to_device(parts.device())?;
-            Ok(parts
-                .f_index_select(2, &members)?
-                .f_amax([2i64].as_slice(), true)?)
-        };
-        let groups = (0..self.groups()).map(best_of).collect::<Result<Vec<_>, _>>()?;
-        Ok(Tensor::f_cat(&groups, 2)?)
+        let mut size = parts.size();
+        if let Some(last) = size.last_mut() {
+            *last = self.groups() as i64;
+        }
+        let group_of = Vec::from_iter(self.group_of.iter().map(|&group| i64::from(group)));
+        let group_of = Tensor::from_slice(&group_of).f_to_device(parts.device())?;
+        let lowest = Tensor::f_full(&size, f64::NEG_INFINITY, (parts.kind(), parts.device()))?;
+        Ok(lowest.f_index_reduce(-1, &group_of, parts, "amax", true)?)
     }
 }

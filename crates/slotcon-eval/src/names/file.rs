@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::groups::{BACKGROUND, same_name};
-use crate::error::Error;
+use crate::error::{Error, check_version};
 use crate::segment::Segmenter;
 
 /// The version of the format that is written; the page's script writes the same.
@@ -65,13 +65,7 @@ impl Names {
         let value: serde_json::Value =
             serde_json::from_slice(text).map_err(|e| wrong(format!("is no JSON: {e}; {expected}")))?;
         // The version first: what a newer program wrote may not be readable at all.
-        if let Some(version) = value["version"].as_u64()
-            && version != u64::from(VERSION)
-        {
-            return Err(wrong(format!(
-                "is version {version} of the format; this program reads version {VERSION}"
-            )));
-        }
+        check_version(&value, VERSION).map_err(wrong)?;
         let names: Self = serde_json::from_slice(text)
             .map_err(|e| wrong(format!("is no file of names: {e}; {expected}")))?;
         names.check().map_err(wrong)?;

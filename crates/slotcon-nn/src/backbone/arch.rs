@@ -8,7 +8,7 @@ use crate::Error;
 /// Residual block of a ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
-    /// Two 3x3 convolutions (ResNet-18, -34).
+    /// Two 3x3 convolutions (ResNet-10, -18, -34).
     Basic,
     /// 1x1, 3x3, 1x1 convolutions with four times as many output channels (ResNet-50 and deeper).
     Bottleneck,
@@ -106,12 +106,15 @@ macro_rules! archs {
     };
 }
 
+const R10: [usize; 4] = [1, 1, 1, 1];
 const R18: [usize; 4] = [2, 2, 2, 2];
 const R50: [usize; 4] = [3, 4, 6, 3];
 const R101: [usize; 4] = [3, 4, 23, 3];
 const R152: [usize; 4] = [3, 8, 36, 3];
 
 archs! {
+    /// ResNet-10: one block a stage. Not upstream's; half the work of a ResNet-18.
+    ResNet10 = ResNetSpec::new("resnet10", Block::Basic, R10);
     /// ResNet-18.
     ResNet18 = ResNetSpec::new("resnet18", Block::Basic, R18);
     /// ResNet-34.

@@ -237,6 +237,16 @@ fn suits(format: Format, arch: Arch) -> Result<Vec<String>, InteropError> {
                  safetensors",
             );
         }
+        Format::Official if arch == Arch::ResNet10 => {
+            return refused("its smallest is resnet18; use --format torchvision, timm, hub or safetensors");
+        }
+        Format::Torchvision | Format::Timm if arch == Arch::ResNet10 => {
+            notes.push("no function has this name: build a ResNet of basic blocks [1, 1, 1, 1]".into());
+        }
+        Format::Detectron2 | Format::Mmsegmentation if arch == Arch::ResNet10 => notes.push(format!(
+            "{}'s own ResNets begin at depth 18: only a backbone of one basic block a stage takes these weights",
+            format.name()
+        )),
         Format::Torchvision | Format::Timm if arch == Arch::ResNeXt152 => {
             let note = "no function has this name: build a ResNet of bottlenecks [3, 8, 36, 3], 32 groups of width 8";
             notes.push(note.into());

@@ -194,6 +194,7 @@ impl Folder<'_> {
 fn timm(arch: Arch) -> (String, Value) {
     let name = arch.name();
     match arch {
+        Arch::ResNet10 => ("resnet18".into(), json!({"layers": arch.spec().blocks})),
         Arch::ResNet50S16 => ("resnet50".into(), json!({})),
         Arch::ResNeXt152 => ("resnext101_32x8d".into(), json!({"layers": arch.spec().blocks})),
         // Not every size of these has a function of its own.

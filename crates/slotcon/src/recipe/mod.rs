@@ -74,8 +74,8 @@ impl DataRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModelRecipe {
-    /// Backbone. `resnet50` to compare with the literature, `resnet18` for small machines, `resnet50_16s` for finer
-    /// masks at four times the positions.
+    /// Backbone. `resnet50` to compare with the literature, `resnet18` for small machines, `resnet10` at half
+    /// its cost, `resnet50_16s` for finer masks at four times the positions.
     pub arch: String,
     /// Pixels per position of the backbone's output: 32, 16 or 8; 0: the architecture's own. Half of it makes masks
     /// twice as fine, at 1.75 (16) and 5.5 (8) times the cost; the weights fit every stride.

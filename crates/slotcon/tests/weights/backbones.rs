@@ -260,6 +260,14 @@ fn refused() {
         );
         assert!(!out.exists());
     }
+    let small = folder.path().join("small.safetensors");
+    let recipe = support::recipe("resnet10");
+    support::save(&support::model(&recipe), &recipe, &small);
+    let out = folder.path().join("small.pth");
+    let said = export(&small, Format::Official, Branch::Teacher, None, &out).unwrap_err();
+    assert!(said.to_string().contains("no backbone like resnet10"), "{said}");
+    assert!(!out.exists());
+    std::fs::remove_file(&small).unwrap();
     // Into a folder that is not there: nothing is left behind.
     let nowhere = folder.path().join("no/x.pth");
     let said = export(&checkpoint, Format::Torchvision, Branch::Teacher, None, &nowhere).unwrap_err();

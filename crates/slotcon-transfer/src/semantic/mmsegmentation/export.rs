@@ -39,7 +39,7 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<FitReport, Error> {
     }
     let network = recipe.network(classes.len() as i64)?;
     let spec = network.backbone.arch.spec();
-    if spec.width != 1 || spec.groups != 1 {
+    if spec.width != 1 || spec.groups != 1 || spec.blocks == [1; 4] {
         return Err(WeightsError::format(
             checkpoint,
             format!("MMSegmentation has no ResNet like {}", spec.name),
