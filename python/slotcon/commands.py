@@ -130,7 +130,7 @@ def group(
     groups: int = 12,
     parts: int | None = None,
     stage: int = 4,
-    height: float = 0.7,
+    height: float | None = None,
     which: Which = "teacher",
     side: int = 320,
     limit: int | None = None,
@@ -147,7 +147,7 @@ def group(
         groups: how many.
         parts: how many parts k-means makes first, which are then joined; four a group unless given.
         stage: the stage of the backbone whose features are compared, 1 to 4; earlier ones know textures, for short runs.
-        height: what the height of a place in its picture weighs; 0 for pictures without above and below.
+        height: what the height of a place in its picture weighs, 0 for nothing; as much as the pictures tell unless given.
         which: the network.
         side: short side in pixels at which pictures are seen.
         limit: look at no more than this many, evenly spread.

@@ -128,9 +128,8 @@ fn measure(args: &Args, scenes: &Path, checkpoint: &Path) -> anyhow::Result<()> 
     let classes = Classes::open(&scenes.join("classes.json"))?;
     let config = GroupConfig {
         seed: args.seed,
-        // What tells the classes is texture, which so short a run has taught the stages before the last; the scenes know no above and below.
+        // What tells the classes is texture, which so short a run has taught the stages before the last.
         stage: 2,
-        height: 0.0,
         ..GroupConfig::new(classes.classes.len())
     };
     let learned_from = Pictures::open(

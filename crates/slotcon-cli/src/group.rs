@@ -37,10 +37,10 @@ pub struct Args {
     /// The stage of the backbone whose features are compared, 1 to 4. Earlier ones know textures: for short runs.
     #[arg(long, value_name = "N", default_value_t = GroupConfig::default().stage, value_parser = clap::value_parser!(u8).range(1..=4))]
     stage: u8,
-    /// What the height of a place in its picture weighs, its spread over that of the features: photos that people take have the sky
-    /// above. 0 for pictures without above and below.
-    #[arg(long, value_name = "W", default_value_t = GroupConfig::default().height)]
-    height: f64,
+    /// What the height of a place in its picture weighs, its spread over that of the features; 0: nothing [default: 1.5 times the
+    /// standard deviation of the features that heights explain: much where the sky is always above, little where any side may be up]
+    #[arg(long, value_name = "W")]
+    height: Option<f64>,
     /// Decides the places looked at and where k-means begins.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,

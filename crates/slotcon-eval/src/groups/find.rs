@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::attempt::Attempt;
 use super::features::{compared, each_features, place_features, with_mirror_image};
 use super::parts::Standardised;
-use super::{About, FoundGroups, GroupConfig};
+use super::{About, FoundGroups, GroupConfig, height};
 use crate::clusters::sampling::stratified;
 use crate::error::Error;
 use crate::pictures::{BadPictures, Pictures, ProgressSink};
@@ -68,10 +68,16 @@ pub fn find(
     let Some(within) = within else {
         return Err(Error::no_picture(bad));
     };
-    let rows = Tensor::f_cat(&rows, 0)?;
     let whitening = Whitening::new(&within)?;
-    let compared_rows = compared(&rows, &whitening)?;
-    let standardised = Standardised::new(&compared_rows, config.height)?;
+    let of_pictures = rows.iter().map(|rows| compared(rows, &whitening));
+    let of_pictures = of_pictures.collect::<Result<Vec<_>, _>>()?;
+    let weight = config.height.map_or_else(|| height::weight(&of_pictures), Ok)?;
+    let config = &GroupConfig {
+        height: Some(weight),
+        ..config.clone()
+    };
+    let (rows, compared_rows) = (Tensor::f_cat(&rows, 0)?, Tensor::f_cat(&of_pictures, 0)?);
+    let standardised = Standardised::new(&compared_rows, weight)?;
     let tries = (0..TRIES).map(|number| Attempt::new(&standardised, config, number));
     let mut tries = tries.collect::<Result<Vec<_>, _>>()?;
 
@@ -158,10 +164,11 @@ fn check(config: &GroupConfig) -> Result<(), Error> {
             config.stage
         ));
     }
-    if !config.height.is_finite() || config.height < 0.0 {
+    if let Some(height) = config.height
+        && !(height.is_finite() && height >= 0.0)
+    {
         return wrong(format!(
-            "a weight of {} for the height of a place makes no sense: 0 or more",
-            config.height
+            "a weight of {height} for the height of a place makes no sense: 0 or more"
         ));
     }
     Ok(())
@@ -199,8 +206,8 @@ mod tests {
         assert!(with(|c| c.groups = 0).contains("0 groups"));
         assert!(with(|c| c.groups = 49).contains("48 parts cannot be joined to 49 groups"));
         assert!(with(|c| c.stage = 5).contains("no stage 5"));
-        assert!(with(|c| c.height = f64::NAN).contains("NaN"));
-        assert!(with(|c| c.height = -1.0).contains("-1"));
+        assert!(with(|c| c.height = Some(f64::NAN)).contains("NaN"));
+        assert!(with(|c| c.height = Some(-1.0)).contains("-1"));
         check(&GroupConfig::default()).unwrap();
     }
 }

@@ -10,6 +10,7 @@ mod borders;
 mod features;
 mod file;
 mod find;
+pub mod height;
 pub mod join;
 mod parts;
 
@@ -35,8 +36,9 @@ pub struct GroupConfig {
     pub parts: usize,
     /// The stage of the backbone whose features are compared, 1 to 4, the last. Earlier ones know textures.
     pub stage: u8,
-    /// What the height of a place in its picture weighs: its standard deviation over that of the features. 0: nothing.
-    pub height: f64,
+    /// What the height of a place in its picture weighs: its standard deviation over that of the features. 0: nothing. `None`: as much as
+    /// the pictures tell ([`mod@height`]); what they told is in its place in [`FoundGroups`].
+    pub height: Option<f64>,
     /// Seed of the places looked at and of k-means.
     pub seed: u64,
 }
@@ -54,7 +56,7 @@ impl GroupConfig {
             groups,
             parts: (PARTS_A_GROUP * groups).min(MOST_PARTS).max(groups),
             stage: 4,
-            height: 0.7,
+            height: None,
             seed: 0,
         }
     }
@@ -106,12 +108,12 @@ impl FoundGroups {
         let config = &self.about.config;
         format!(
             "{} groups found in {} pictures: {} parts of the backbone's features at stage {} (mean of the picture and its mirror image; \
-             whitened by how they vary within a thing; height in the picture with weight {}) joined where they are alike and no edge lies between them",
+             whitened by how they vary within a thing; height in the picture with weight {:.2}) joined where they are alike and no edge lies between them",
             config.groups,
             self.about.pictures,
             self.parts(),
             config.stage,
-            config.height
+            config.height.unwrap_or_default()
         )
     }
 
@@ -152,13 +154,16 @@ impl FoundGroups {
 
     /// The largest score of each group's parts: `[.., groups]` of `[.., parts]`.
     fn of_groups(&self, parts: &Tensor) -> Result<Tensor, Error> {
-        let mut size = parts.size();
-        if let Some(last) = size.last_mut() {
-            *last = self.groups() as i64;
-        }
-        let group_of = Vec::from_iter(self.group_of.iter().map(|&group| i64::from(group)));
-        let group_of = Tensor::from_slice(&group_of).f_to_device(parts.device())?;
-        let lowest = Tensor::f_full(&size, f64::NEG_INFINITY, (parts.kind(), parts.device()))?;
-        Ok(lowest.f_index_reduce(-1, &group_of, parts, "amax", true)?)
+        let best_of = |group: usize| -> Result<Tensor, Error> {
+            let members = self.group_of.iter().enumerate();
+            let members = members.filter(|(_, of)| usize::from(**of) == group);
+            let members = Vec::from_iter(members.map(|(part, _)| part as i64));
+            let members = Tensor::from_slice(&members).f_to_device(parts.device())?;
+            Ok(parts
+                .f_index_select(-1, &members)?
+                .f_amax([-1i64].as_slice(), true)?)
+        };
+        let groups = (0..self.groups()).map(best_of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::f_cat(&groups, -1)?)
     }
 }

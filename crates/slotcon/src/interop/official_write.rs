@@ -1,6 +1,6 @@
 //! A training checkpoint of the official layout, from which the official code goes on.
 
-use slotcon_data::Layout;
+use slotcon_data::{AugmentConfig, Layout};
 use slotcon_nn::Role;
 use slotcon_train::loss_scale;
 use slotcon_train::optim::Optimizer;
@@ -38,6 +38,20 @@ pub(super) fn checkpoint(
             "the run has output stride {given}, the official {} has {own}: the weights fit, its grid is another",
             recipe.model.arch
         ));
+    }
+    let augment = &recipe.data.augment;
+    let papers = AugmentConfig {
+        image_size: augment.image_size,
+        min_scale: augment.min_scale,
+        max_pixels: augment.max_pixels,
+        ..AugmentConfig::default()
+    };
+    if *augment != papers {
+        notes.push(
+            "the run crops or colours pictures otherwise than the paper: the official code knows only the paper's augmentation and would go on \
+             with that"
+                .into(),
+        );
     }
     if recipe.optim.schedule != ScheduleName::Cosine {
         return Err(InteropError::Export(format!(

@@ -34,6 +34,13 @@ pub fn trials() -> Vec<Trial> {
             Ok(())
         },
     ));
+    trials.push(Trial::test(
+        "an augmentation that the official code does not have is said",
+        || {
+            other_augmentation();
+            Ok(())
+        },
+    ));
     trials
 }
 
@@ -273,6 +280,21 @@ fn refused() {
     let said = export(&checkpoint, Format::Torchvision, Branch::Teacher, None, &nowhere).unwrap_err();
     assert!(said.to_string().contains("no/x.pth"), "{said}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+fn other_augmentation() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = |max_scale: f64| {
+        let mut recipe = support::recipe("resnet18");
+        recipe.data.augment.image_size = 96;
+        recipe.data.augment.max_scale = max_scale;
+        let checkpoint = folder.path().join("ours.safetensors");
+        support::save(&support::model(&recipe), &recipe, &checkpoint);
+        let out = folder.path().join("official.pth");
+        let report = export(&checkpoint, Format::Official, Branch::Teacher, None, &out).unwrap();
+        report.notes.iter().any(|note| note.contains("augmentation"))
+    };
+    assert_eq!([1.0, 0.6].map(notes), [false, true]);
 }
 
 fn hub() {
