@@ -10,7 +10,9 @@ use common::{Place, bytes, fail, succeed, wait_for};
 #[test]
 fn a_killed_run_goes_on_as_if_nothing_had_happened() {
     let place = Place::new(12);
-    let length = ["--steps", "14"];
+    // The anchor is of a step that the second process does not see.
+    let gram = ["--set", "model.gram_weight=1", "--set", "model.gram_from=3"];
+    let length = [&["--steps", "14"][..], &gram].concat();
     succeed(&mut place.pretrain("whole", &length));
 
     let mut child = place.pretrain("killed", &length).spawn().unwrap();

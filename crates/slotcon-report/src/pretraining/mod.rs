@@ -96,6 +96,7 @@ impl Panel for Pretraining {
         vec![
             curve("group_loss", "Group loss").with_reference(group_loss_without_agreement(k), "2 ln K"),
             curve("slot_loss", "Slot loss"),
+            curve("gram_loss", "Gram loss"),
             curve("groups.in_use", "Prototypes in use").with_normal(in_use(k)),
             curve("groups.balance", "Balance of the groups").with_normal(BALANCE),
             curve("groups.uncertainty", "Uncertainty").with_normal(UNCERTAINTY),

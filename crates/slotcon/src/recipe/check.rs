@@ -94,6 +94,21 @@ impl TaskRecipe for Recipe {
         fraction("model.teacher_momentum", model.teacher_momentum)?;
         fraction("model.center_momentum", model.center_momentum)?;
         fraction("model.group_loss_weight", model.group_loss_weight)?;
+        require(
+            model.gram_weight >= 0.0 && model.gram_weight.is_finite(),
+            "model.gram_weight",
+            model.gram_weight,
+            "must be 0 (none) or more",
+        )?;
+        let ends = [self.run.steps, self.run.stop_at]
+            .into_iter()
+            .filter(|&step| step > 0);
+        if let Some(end) = ends.min()
+            && model.gram_weight > 0.0
+        {
+            let reason = format!("the run ends at step {end}: no step of it would be anchored");
+            require(model.gram_from < end, "model.gram_from", model.gram_from, reason)?;
+        }
         positive("model.teacher_temp", model.teacher_temp)?;
         positive("model.student_temp", model.student_temp)?;
         require(
