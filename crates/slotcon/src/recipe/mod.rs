@@ -97,10 +97,10 @@ pub struct ModelRecipe {
     pub center_momentum: f64,
     /// λ_g: share of the group loss; the slot loss has the rest.
     pub group_loss_weight: f64,
-    /// What Gram anchoring (DINOv3) weighs: which places of a picture are alike stays as the teacher had it at step `gram_from`. 0, the
-    /// paper's: none. 5 keeps groups from splitting on few photos, for a sixth of the time.
+    /// What Gram anchoring (DINOv3) weighs: which places of a picture are alike stays as the teacher had it at step `gram_from`. 0, as in
+    /// the paper: nothing. 5 was tried on few photos (docs/results.md); it takes a sixth more time.
     pub gram_weight: f64,
-    /// The step at whose teacher features are anchored; the pass before has none.
+    /// The step, counted from 0, whose teacher is remembered for Gram anchoring; before it there is none.
     pub gram_from: u64,
 }
 
