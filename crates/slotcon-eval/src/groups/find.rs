@@ -69,15 +69,16 @@ pub fn find(
         return Err(Error::no_picture(bad));
     };
     let whitening = Whitening::new(&within)?;
-    let of_pictures = rows.iter().map(|rows| compared(rows, &whitening));
-    let of_pictures = of_pictures.collect::<Result<Vec<_>, _>>()?;
-    let weight = config.height.map_or_else(|| height::weight(&of_pictures), Ok)?;
+    let of_each = Vec::from_iter(rows.iter().map(|rows: &Tensor| rows.size()[0]));
+    let rows = compared(&Tensor::f_cat(&rows, 0)?, &whitening)?;
+    let weight = config
+        .height
+        .map_or_else(|| height::weight(&rows, &of_each), Ok)?;
     let config = &GroupConfig {
         height: Some(weight),
         ..config.clone()
     };
-    let (rows, compared_rows) = (Tensor::f_cat(&rows, 0)?, Tensor::f_cat(&of_pictures, 0)?);
-    let standardised = Standardised::new(&compared_rows, weight)?;
+    let standardised = Standardised::new(&rows, weight)?;
     let tries = (0..TRIES).map(|number| Attempt::new(&standardised, config, number));
     let mut tries = tries.collect::<Result<Vec<_>, _>>()?;
 
@@ -93,7 +94,7 @@ pub fn find(
     })?;
     let joined = Vec::from_iter(tries.iter().map(|attempt| attempt.join(config.groups)));
     let partitions = tries.iter().zip(&joined).map(|(attempt, group_of)| {
-        let parts = attempt.parts.nearest(&compared_rows)?;
+        let parts = attempt.parts.nearest(&rows)?;
         Ok(Vec::from_iter(
             parts.into_iter().map(|part| group_of[usize::from(part)]),
         ))
@@ -133,14 +134,14 @@ fn colours(picture: &Picture, grid: (i64, i64)) -> Result<Vec<[f32; 3]>, Error> 
     Ok(colours.as_chunks::<3>().0.to_vec())
 }
 
-/// See [`FoundGroups::temperature`]; 1 where there is nothing to tell apart.
+/// See [`FoundGroups::temperature`], of the compared places `[n, C + 1]`; 1 where there is nothing to tell apart.
 fn temperature(found: &FoundGroups, rows: &Tensor) -> Result<f64, Error> {
     if found.groups() < 2 {
         return Ok(1.0);
     }
     let rows = rows.f_to_device(found.parts.weight.device())?;
     let (best, _) = found
-        .of_groups(&found.of_parts(&rows)?)?
+        .of_groups(&found.parts.scores(&rows)?)?
         .f_topk(2, -1, true, true)?;
     let margin = (best.f_select(-1, 0)? - best.f_select(-1, 1)?).f_mean(Kind::Double)?;
     let half = margin.f_double_value(&[])? / 2.0;

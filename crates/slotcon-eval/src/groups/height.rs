@@ -10,7 +10,7 @@ const BANDS: i64 = 8;
 /// What is weighed: so many times the standard deviation of the features that heights explain. Chosen on pictures of streets.
 const TIMES: f64 = 1.5;
 
-/// The weight of heights for the compared places `[n, C + 1]` of each picture: 1.5 times the standard deviation of the features that is
+/// The weight of heights for the compared places `[n, C + 1]` of several pictures, one after the other, of which each has so many: 1.5 times the standard deviation of the features that is
 /// explained by the height, over that of the features. Near 0 where above and below are the same (textures, things seen from above);
 /// 0, too, for a single picture, which cannot tell what is so in all of them.
 ///
@@ -19,25 +19,27 @@ const TIMES: f64 = 1.5;
 ///
 /// # Errors
 /// A failure of libtorch.
-pub fn weight(pictures: &[Tensor]) -> Result<f64, Error> {
-    if pictures.len() < 2 {
+pub fn weight(places: &Tensor, of_each: &[i64]) -> Result<f64, Error> {
+    if of_each.len() < 2 {
         return Ok(0.0);
     }
-    let all = Tensor::f_cat(pictures, 0)?;
-    let (places, channels) = (all.size()[0], all.size()[1] - 1);
-    let features = all.f_narrow(1, 0, channels)?;
+    let (count, columns) = places.size2()?;
+    let channels = columns - 1;
+    let features = places.f_narrow(1, 0, channels)?;
     let mean = features.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
-    let variance = squares(&(features - &mean))? / places as f64;
+    let variance = squares(&(features - mean))? / count as f64;
 
-    let mut together = Tensor::f_zeros([BANDS, channels], (Kind::Float, all.device()))?;
+    let mut together = Tensor::f_zeros([BANDS, channels], (Kind::Float, places.device()))?;
     let mut alone = 0.0;
-    for picture in pictures {
-        let features = picture.f_narrow(1, 0, channels)? - &mean;
-        let profile = profile(&features, &picture.f_select(1, channels)?)?;
+    for picture in places.f_split_with_sizes(of_each, 0)? {
+        let profile = profile(
+            &picture.f_narrow(1, 0, channels)?,
+            &picture.f_select(1, channels)?,
+        )?;
         alone += squares(&profile)?;
         together = together.f_add(&profile)?;
     }
-    let pairs = (pictures.len() * (pictures.len() - 1)) as f64;
+    let pairs = (of_each.len() * (of_each.len() - 1)) as f64;
     let explained = (squares(&together)? - alone) / pairs / BANDS as f64;
     let share = if variance > 0.0 { explained / variance } else { 0.0 };
     Ok(TIMES * share.max(0.0).sqrt())
@@ -70,8 +72,8 @@ mod tests {
 
     use super::*;
 
-    /// Places of pictures of 16 rows of 10 places: features of noise, and of the height as `of_height` says, times 1 or -1 by `sign`.
-    fn pictures(count: i64, sign: impl Fn(i64) -> f64, of_height: f64) -> Vec<Tensor> {
+    /// The weight for pictures of 16 rows of 10 places: features of noise, and of the height as `of_height` says, times 1 or -1 by `sign`.
+    fn found(count: i64, sign: impl Fn(i64) -> f64, of_height: f64) -> f64 {
         tch::manual_seed(3);
         let options = (Kind::Float, Device::Cpu);
         let heights = ((Tensor::arange(16, options) + 0.5) / 16.0)
@@ -83,24 +85,24 @@ mod tests {
             let features = noise + (&heights - 0.5) * (sign(number) * of_height);
             Tensor::cat(&[features, heights.copy()], 1)
         };
-        Vec::from_iter((0..count).map(picture))
+        let places = Tensor::cat(&Vec::from_iter((0..count).map(picture)), 0);
+        weight(&places, &vec![160; count as usize]).unwrap()
     }
 
     #[test]
     fn what_all_pictures_have_in_common_is_weighed() {
         // Three channels, each with a variance of 1 by chance and of 144 / 12 by height (the means of eight bands have 63/64 of that).
-        let found = weight(&pictures(40, |_| 1.0, 12.0)).unwrap();
+        let weight = found(40, |_| 1.0, 12.0);
         let expected = 1.5 * (12.0f64 * 63.0 / 64.0 / 13.0).sqrt();
-        assert!((found - expected).abs() < 0.02, "{found} for {expected}");
+        assert!((weight - expected).abs() < 0.02, "{weight} for {expected}");
     }
 
     #[test]
     fn chance_is_not() {
         // Above and below differ in every picture, but not in the same way.
-        let found = weight(&pictures(40, |n| if n % 2 == 0 { 1.0 } else { -1.0 }, 12.0)).unwrap();
-        assert_eq!(found, 0.0);
-        let found = weight(&pictures(40, |_| 1.0, 0.0)).unwrap();
-        assert!(found < 0.1, "{found}");
-        assert_eq!(weight(&pictures(1, |_| 1.0, 12.0)).unwrap(), 0.0);
+        assert_eq!(found(40, |n| if n % 2 == 0 { 1.0 } else { -1.0 }, 12.0), 0.0);
+        let weight = found(40, |_| 1.0, 0.0);
+        assert!(weight < 0.1, "{weight}");
+        assert_eq!(found(1, |_| 1.0, 12.0), 0.0);
     }
 }

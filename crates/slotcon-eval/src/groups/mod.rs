@@ -125,7 +125,7 @@ impl FoundGroups {
     pub(crate) fn scores(&self, segmenter: &Segmenter, picture: &Picture) -> Result<Tensor, Error> {
         let _guard = tch::no_grad_guard();
         let features = place_features(segmenter, self.about.config.stage, picture)?;
-        self.of_groups(&self.of_parts(&features)?)
+        self.of_groups(&self.parts.scores(&compared(&features, &self.whitening)?)?)
     }
 
     /// Two groups whose scores differ by this are told apart with odds of e to 1: half of what the best and the second best differ by in
@@ -145,11 +145,6 @@ impl FoundGroups {
             &self.parts.bias,
             &group_of,
         ])
-    }
-
-    /// Scores of the parts at these places: `[.., parts]` of `[.., C + 1]`, largest for the nearest centre.
-    fn of_parts(&self, places: &Tensor) -> Result<Tensor, Error> {
-        self.parts.scores(&compared(places, &self.whitening)?)
     }
 
     /// The largest score of each group's parts: `[.., groups]` of `[.., parts]`.

@@ -43,7 +43,7 @@ impl Parts {
         Ok((Self { weight, bias }, centres))
     }
 
-    /// Scores of the parts at compared places: `[.., parts]` of `[.., C + 1]`.
+    /// Scores of the parts at compared places: `[.., parts]` of `[.., C + 1]`, largest for the nearest centre.
     pub fn scores(&self, compared: &Tensor) -> Result<Tensor, Error> {
         Ok(compared.f_matmul(&self.weight)?.f_add(&self.bias)?)
     }

@@ -9,45 +9,42 @@ use slotcon_torch::Stopwatch;
 use tch::Tensor;
 
 use super::grouping::{Groups, normalize};
-use super::model::View;
+use super::model::{View, namesakes};
 use super::network::{Mode, Network};
 
 /// The teacher of an earlier step, which changes no more.
 #[derive(Debug)]
 pub(super) struct Anchor {
     network: Network,
-    /// The teacher's tensors and the anchor's, parameters and buffers.
+    /// The anchor's tensors and the teacher's, parameters and buffers.
     pairs: Vec<(Tensor, Tensor)>,
+    /// Whether it is the teacher of some step yet.
+    holds: bool,
 }
 
 impl Anchor {
     /// Of a `network` whose tensors are in `store`, in modules that end in `_a`.
     pub fn new(network: Network, store: &Store) -> Self {
-        let entries = store.entries();
-        let teacher = |anchor: &str| {
-            let (module, rest) = anchor.split_once('.')?;
-            let name = format!("{}_k.{rest}", module.strip_suffix("_a")?);
-            entries.iter().find(|entry| entry.name == name)
-        };
-        let pairs = entries.iter().filter_map(|entry| {
-            let teacher = teacher(&entry.name)?;
-            Some((teacher.tensor.shallow_clone(), entry.tensor.shallow_clone()))
-        });
+        let pairs = namesakes(store, "_a", "_k").into_iter();
         Self {
-            pairs: pairs.collect(),
             network,
+            pairs: pairs.map(|(anchor, teacher)| (anchor.tensor, teacher)).collect(),
+            holds: false,
         }
     }
 
-    /// Becomes what the teacher is now.
-    pub fn drop_here(&self) {
-        let _guard = tch::no_grad_guard();
-        for (teacher, anchor) in &self.pairs {
-            anchor.shallow_clone().copy_(teacher);
+    /// Holds from here on: the teacher as it is `now`, else the one that was loaded.
+    pub fn hold(&mut self, now: bool) {
+        self.holds = true;
+        if now {
+            let _guard = tch::no_grad_guard();
+            for (anchor, teacher) in &self.pairs {
+                anchor.shallow_clone().copy_(teacher);
+            }
         }
     }
 
-    /// Gram losses of both views; batch norm as in the teacher.
+    /// Gram losses of both views, `None` before it holds; batch norm as in the teacher.
     ///
     /// # Errors
     /// Whatever libtorch throws.
@@ -57,14 +54,18 @@ impl Anchor {
         student: &[Groups; 2],
         mode: Mode,
         stopwatch: &Stopwatch,
-    ) -> Result<[Tensor; 2], slotcon_torch::Error> {
+    ) -> Result<Option<[Tensor; 2]>, slotcon_torch::Error> {
+        if !self.holds {
+            return Ok(None);
+        }
         let anchor = {
             let _guard = tch::no_grad_guard();
             let parts = ["anchor_forward", "heads", "grouping"];
             self.network
                 .forward_timed([&a.crops, &b.crops], mode, stopwatch, parts)?
         };
-        Ok([0, 1].map(|view| gram_loss(&student[view].features, &anchor[view].features)))
+        let of_view = |view: usize| gram_loss(&student[view].features, &anchor[view].features);
+        Ok(Some([0, 1].map(of_view)))
     }
 }
 

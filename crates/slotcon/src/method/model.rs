@@ -1,9 +1,10 @@
 //! SlotCon as a whole: one training step from two views to the loss (section 3, algorithm 1).
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use slotcon_nn::{
-    Arch, BatchNormMode, Mlp, MlpConfig, OutputStride, Path, ResNet, ResNetConfig, Role, Store,
+    Arch, BatchNormMode, Entry, Mlp, MlpConfig, OutputStride, Path, ResNet, ResNetConfig, Role, Store,
 };
 use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
@@ -90,7 +91,6 @@ pub struct SlotCon {
     average: MovingAverage,
     /// There is one where Gram anchoring has a weight.
     anchor: Option<Anchor>,
-    anchored: bool,
     ranks: Ranks,
     /// Where the time of a step goes; off unless a benchmark replaces it.
     pub stopwatch: Rc<Stopwatch>,
@@ -163,7 +163,6 @@ impl SlotCon {
             center,
             average,
             anchor,
-            anchored: false,
             ranks: ranks.clone(),
             stopwatch: Rc::default(),
             store,
@@ -204,11 +203,8 @@ impl SlotCon {
     /// Begins Gram anchoring, where it has a weight, before the forward pass of a step: to the teacher as it is `now`, else to the one that was
     /// loaded with the model.
     pub fn begin_anchoring(&mut self, now: bool) {
-        if let Some(anchor) = &self.anchor {
-            if now {
-                anchor.drop_here();
-            }
-            self.anchored = true;
+        if let Some(anchor) = &mut self.anchor {
+            anchor.hold(now);
         }
     }
 
@@ -235,9 +231,10 @@ impl SlotCon {
         let student = self
             .student
             .forward_timed([&a.crops, &b.crops], mode, &stopwatch, parts)?;
-        let gram = self.anchor.as_ref().filter(|_| self.anchored);
-        let gram = gram.map(|anchor| anchor.losses(views, &student, mode, &stopwatch));
-        let gram = gram.transpose()?;
+        let gram = match &self.anchor {
+            Some(anchor) => anchor.losses(views, &student, mode, &stopwatch)?,
+            None => None,
+        };
         stopwatch.time("losses", || self.compare(views, student, teacher, gram, mode))
     }
 
@@ -302,25 +299,33 @@ impl SlotCon {
 
 /// Parameters of encoder, projector and grouping, student beside teacher.
 fn teacher_pairs(store: &Store) -> Vec<(Tensor, Tensor)> {
-    let entries = store.entries();
-    let parameters: std::collections::HashMap<&str, &Tensor> = entries
-        .iter()
-        .filter(|e| e.role == Role::Parameter)
-        .map(|e| (e.name.as_str(), &e.tensor))
-        .collect();
-    entries
-        .iter()
-        .filter_map(|e| {
-            let teacher = parameters.get(teacher_name(&e.name)?.as_str())?;
-            (e.role == Role::Parameter).then(|| (e.tensor.shallow_clone(), teacher.shallow_clone()))
-        })
+    namesakes(store, "_q", "_k")
+        .into_iter()
+        .filter(|(student, _)| student.role == Role::Parameter)
+        .map(|(student, teacher)| (student.tensor, teacher))
         .collect()
+}
+
+/// What is in modules that end in `own`, each beside the tensor of the same name in the module that ends in `other`.
+pub(super) fn namesakes(store: &Store, own: &str, other: &str) -> Vec<(Entry, Tensor)> {
+    let entries = store.entries();
+    let tensors: HashMap<&str, &Tensor> = entries.iter().map(|e| (e.name.as_str(), &e.tensor)).collect();
+    let beside = |entry: Entry| {
+        let tensor = tensors.get(renamed(&entry.name, own, other)?.as_str())?;
+        Some((entry, tensor.shallow_clone()))
+    };
+    store.entries().into_iter().filter_map(beside).collect()
 }
 
 /// `encoder_q.x` to `encoder_k.x`; `None` for what the teacher does not have.
 pub fn teacher_name(student: &str) -> Option<String> {
-    let (module, rest) = student.split_once('.')?;
-    Some(format!("{}_k.{rest}", module.strip_suffix("_q")?))
+    renamed(student, "_q", "_k")
+}
+
+/// A name whose module ends in `own` as that of the module that ends in `other`.
+fn renamed(name: &str, own: &str, other: &str) -> Option<String> {
+    let (module, rest) = name.split_once('.')?;
+    Some(format!("{}{other}.{rest}", module.strip_suffix(own)?))
 }
 
 #[cfg(test)]
@@ -330,6 +335,10 @@ mod tests {
     const LAMBDA: f64 = 0.25;
 
     fn model() -> SlotCon {
+        model_with(0.0)
+    }
+
+    fn model_with(gram_weight: f64) -> SlotCon {
         tch::manual_seed(0);
         let config = ModelConfig {
             arch: Arch::ResNet18,
@@ -343,7 +352,7 @@ mod tests {
             },
             center_momentum: 0.9,
             group_loss_weight: LAMBDA,
-            gram_weight: 0.0,
+            gram_weight,
         };
         SlotCon::new(config, Device::Cpu, Kind::Double)
     }
@@ -382,12 +391,7 @@ mod tests {
 
     #[test]
     fn features_are_held_by_the_teacher_that_was_anchored() {
-        let plain = model();
-        let config = ModelConfig {
-            gram_weight: 5.0,
-            ..plain.config().clone()
-        };
-        let mut model = SlotCon::new(config, Device::Cpu, Kind::Double);
+        let (plain, mut model) = (model(), model_with(5.0));
         let (with, without) = (model.store().entries(), plain.store().entries());
         for (a, b) in with.iter().zip(&without) {
             // The copies come last.
@@ -436,12 +440,7 @@ mod tests {
 
     #[test]
     fn weights_of_a_run_without_an_anchor_fit_one_with() {
-        let plain = model();
-        let config = ModelConfig {
-            gram_weight: 1.0,
-            ..plain.config().clone()
-        };
-        let other = SlotCon::new(config, Device::Cpu, Kind::Double);
+        let (plain, other) = (model(), model_with(1.0));
         let entries = plain.store().entries();
         let found = |name: &str| Some(entries.iter().find(|e| e.name == name)?.tensor.shallow_clone());
         other.store().load(found).unwrap();

@@ -2,7 +2,7 @@
 
 use slotcon_nn::{Arch, OutputStride};
 
-use slotcon_train::recipe::check::{fraction, positive, require, wrong};
+use slotcon_train::recipe::check::{fraction, not_negative, positive, require, wrong};
 use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, Published, RunRecipe, TaskRecipe};
 
 use super::{PUBLISHED, Recipe, RecipeError};
@@ -94,12 +94,7 @@ impl TaskRecipe for Recipe {
         fraction("model.teacher_momentum", model.teacher_momentum)?;
         fraction("model.center_momentum", model.center_momentum)?;
         fraction("model.group_loss_weight", model.group_loss_weight)?;
-        require(
-            model.gram_weight >= 0.0 && model.gram_weight.is_finite(),
-            "model.gram_weight",
-            model.gram_weight,
-            "must be 0 (none) or more",
-        )?;
+        not_negative("model.gram_weight", model.gram_weight)?;
         let ends = [self.run.steps, self.run.stop_at]
             .into_iter()
             .filter(|&step| step > 0);

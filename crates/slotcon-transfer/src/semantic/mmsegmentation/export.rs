@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use slotcon_data::labelled::Palette;
-use slotcon_nn::Store;
+use slotcon_nn::{Arch, Store};
 use slotcon_train::{Checkpoint, Error};
 use slotcon_weights::names::to_mmsegmentation;
 use slotcon_weights::pickle::Py;
@@ -39,7 +39,7 @@ pub fn export(checkpoint: &Path, out: &Path) -> Result<FitReport, Error> {
     }
     let network = recipe.network(classes.len() as i64)?;
     let spec = network.backbone.arch.spec();
-    if spec.width != 1 || spec.groups != 1 || spec.blocks == [1; 4] {
+    if spec.width != 1 || spec.groups != 1 || network.backbone.arch == Arch::ResNet10 {
         return Err(WeightsError::format(
             checkpoint,
             format!("MMSegmentation has no ResNet like {}", spec.name),
