@@ -1,6 +1,8 @@
 //! Starting ranks as torchrun or a person would, waiting for them, and what they left.
 
+use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{self, Place, succeed};
@@ -10,12 +12,17 @@ pub const PATIENCE: &str = "run.rank_timeout=6";
 /// In this time every rank must have ended once another one has failed.
 pub const LIMIT: Duration = Duration::from_secs(40);
 
+/// A port for a process that is about to start, below those that the system gives away by itself: in the meantime nobody gets it by chance.
+/// Every test is a process of its own and begins at another port.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    let begin = (std::process::id().wrapping_mul(37) % u32::from(COUNT)) as u16;
+    (0..COUNT)
+        .map(|_| FIRST + (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT)
+        .find(|&port| TcpListener::bind(("0.0.0.0", port)).is_ok())
         .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A rank as torchrun or a person would start it.

@@ -7,173 +7,20 @@
     reason = "a process that the tests start and that hangs must end"
 )]
 
-use std::path::{Path, PathBuf};
+mod task;
+
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use slotcon_data::BadPicture;
-use slotcon_nn::{Init, Store};
-use slotcon_torch::Stopwatch;
-use slotcon_torch::distributed::Ranks;
-use slotcon_train::recipe::{
-    LoadingRecipe, OptimRecipe, OptimizerName, Precision, Published, RunRecipe, ScheduleName,
-};
-use slotcon_train::task::{Batches, Forward, Part, Position, Share, Validation};
+use slotcon_torch::distributed::Store;
+use slotcon_train::process_group::keep_store;
+use slotcon_train::recipe::{Precision, ScheduleName};
 use slotcon_train::{
-    Checkpoint, Ending, Error, Launch, Numbers, Options, Outcome, RecipeError, RunDirectory, Start, Task,
-    TaskRecipe, train,
+    Checkpoint, Ending, Error, Launch, Options, Outcome, RunDirectory, Start, TaskRecipe, train,
 };
-use tch::{Device, Kind, Tensor};
+use task::{STEPS, Toy, ToyRecipe};
 
-// The task.
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct ToyRecipe {
-    data: LoadingRecipe,
-    optim: OptimRecipe,
-    run: RunRecipe,
-}
-
-impl Default for ToyRecipe {
-    fn default() -> Self {
-        let optim = OptimRecipe {
-            optimizer: OptimizerName::Sgd,
-            batch: 8,
-            base_lr: 0.2,
-            lr_batch: 0,
-            warmup_epochs: 1.0,
-            ..OptimRecipe::default()
-        };
-        let run = RunRecipe {
-            steps: STEPS,
-            save_every: 5,
-            validate_every: 20,
-            rank_timeout: 20.0,
-            ..RunRecipe::default()
-        };
-        let data = LoadingRecipe::default();
-        Self { data, optim, run }
-    }
-}
-
-impl TaskRecipe for ToyRecipe {
-    const TASK: &'static str = "toy";
-    const PUBLISHED: &'static [Published] = &[];
-
-    fn check(&self) -> Result<(), RecipeError> {
-        self.optim.check()?;
-        self.run.check(&self.optim)
-    }
-    fn optim(&self) -> &OptimRecipe {
-        &self.optim
-    }
-    fn run(&self) -> &RunRecipe {
-        &self.run
-    }
-    fn run_mut(&mut self) -> &mut RunRecipe {
-        &mut self.run
-    }
-    fn loading(&self) -> &LoadingRecipe {
-        &self.data
-    }
-}
-
-/// Rows whose values follow from the step and the rank.
-struct Rows {
-    share: Share,
-    step: u64,
-}
-
-impl Batches for Rows {
-    type Batch = Tensor;
-
-    fn steps_per_epoch(&self) -> u64 {
-        10
-    }
-    fn next(&mut self, _: &Stopwatch) -> Result<(Tensor, Vec<BadPicture>), Error> {
-        let first =
-            self.step as usize * self.share.batch * self.share.ranks + self.share.rank * self.share.batch;
-        let value = |i: usize| (((first * 4 + i) * 7919 % 1000) as f32) / 500.0 - 1.0;
-        self.step += 1;
-        let values = Vec::from_iter((0..self.share.batch * 4).map(value));
-        Ok((Tensor::from_slice(&values).reshape([-1, 4]), Vec::new()))
-    }
-}
-
-struct Toy {
-    store: Store,
-    weight: Tensor,
-}
-
-impl Task for Toy {
-    type Recipe = ToyRecipe;
-    type Sources = ();
-    type Data = ();
-    type Batches = Rows;
-    type Output = Tensor;
-
-    fn open(_: &(), _: &ToyRecipe) -> Result<(), Error> {
-        Ok(())
-    }
-    fn samples(_: &()) -> u64 {
-        80
-    }
-    fn folders(_: &()) -> Vec<PathBuf> {
-        Vec::new()
-    }
-    fn new(_: &ToyRecipe, _: &(), device: Device, ranks: &Ranks) -> Result<Self, Error> {
-        let store = Store::across(device, Kind::Float, ranks.clone());
-        let weight = store.root().parameter("weight", &[1, 4], Init::Normal(1.0));
-        Ok(Self { store, weight })
-    }
-    fn batches(_: &ToyRecipe, _: &(), share: &Share, _: Device) -> Result<Rows, Error> {
-        let (share, step) = (*share, share.first_step);
-        Ok(Rows { share, step })
-    }
-    fn store(&self) -> &Store {
-        &self.store
-    }
-    fn forward(&mut self, rows: &Tensor, part: Part, _: Option<Kind>) -> Result<Forward<Tensor>, Error> {
-        let range = part.range(rows.size()[0] as usize);
-        let rows = rows.narrow(0, range.start as i64, range.len() as i64);
-        // What is to be found: the sum of a row.
-        let found = rows.linear(&self.weight, None::<Tensor>).squeeze();
-        let loss = (&found - rows.sum_dim_intlist(1, false, None))
-            .square()
-            .mean(None);
-        let parts = vec![("squared_loss", loss.shallow_clone())];
-        Ok(Forward {
-            loss,
-            parts,
-            output: found,
-        })
-    }
-    fn metrics(&self, found: &Tensor, _: Position, _: &Ranks) -> Result<Numbers, Error> {
-        Ok(vec![("sums/mean".into(), found.mean(None).double_value(&[]))])
-    }
-    fn description(&self) -> String {
-        "a linear layer".into()
-    }
-    fn validates(&self) -> bool {
-        true
-    }
-    fn validate(&mut self, _: Option<Kind>) -> Result<Option<Validation>, Error> {
-        let error = (&self.weight - 1.0).square().mean(None).double_value(&[]);
-        let numbers = vec![("error".into(), error)];
-        Ok(Some(Validation {
-            numbers,
-            score: -error,
-            details: None,
-            warnings: Vec::new(),
-        }))
-    }
-}
-
-// The test.
-
-const STEPS: u64 = 60;
 const OUT: &str = "SLOTCON_TOY_OUT";
 const SLOWLY: &str = "SLOTCON_TOY_SLOWLY";
 const BUDGETED: &str = "SLOTCON_TOY_BUDGETED";
@@ -242,62 +89,66 @@ fn while_watched(checkpoint: &Path) {
     });
 }
 
-fn command(out: &Path, rank: usize, ranks: usize, port: u16) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "child"])
-        .env(OUT, out)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.env("OMP_NUM_THREADS", "1");
-    if ranks > 1 {
-        command
-            .env("RANK", rank.to_string())
-            .env("WORLD_SIZE", ranks.to_string());
-        command
-            .env("MASTER_ADDR", "127.0.0.1")
-            .env("MASTER_PORT", port.to_string());
-    }
-    command
+/// Processes that train together, and what keeps the store at which they meet: this process, at a port that no other can take in between.
+struct Started {
+    children: Vec<Child>,
+    _store: Option<Store>,
 }
 
-fn start(out: &Path, rank: usize, ranks: usize, port: u16, slowly: bool) -> Child {
-    let mut command = command(out, rank, ranks, port);
-    if slowly {
-        command.env(SLOWLY, "1");
+/// Starts `ranks` processes that run [`child`], each as `prepare` has it.
+fn start(out: &Path, ranks: usize, prepare: impl Fn(usize, &mut Command)) -> Started {
+    let store = (ranks > 1).then(|| keep_store("toy/0", Duration::from_secs(60)).unwrap());
+    let one = |rank: usize| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child"]).stdout(Stdio::null());
+        command.env(OUT, out).env("OMP_NUM_THREADS", "1");
+        if let Some(store) = &store {
+            command.envs([
+                ("RANK", rank.to_string().as_str()),
+                ("WORLD_SIZE", ranks.to_string().as_str()),
+                ("MASTER_ADDR", "127.0.0.1"),
+                ("MASTER_PORT", store.port().to_string().as_str()),
+                ("TORCHELASTIC_USE_AGENT_STORE", "True"),
+                ("TORCHELASTIC_RUN_ID", "toy"),
+                ("TORCHELASTIC_RESTART_COUNT", "0"),
+            ]);
+        }
+        prepare(rank, &mut command);
+        command.spawn().unwrap()
+    };
+    let children = (0..ranks).map(one).collect();
+    Started {
+        children,
+        _store: store,
     }
-    command.spawn().unwrap()
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+impl Started {
+    /// Waits until all have come to a good end.
+    fn finish(mut self) {
+        for child in &mut self.children {
+            assert!(child.wait().unwrap().success());
+        }
+    }
 }
 
 /// Runs to the end over `ranks`; returns the last checkpoint's bytes.
 fn straight(ranks: usize) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    finish(&out, ranks);
+    start(&out, ranks, |_, _| ()).finish();
     std::fs::read(RunDirectory::at(&out).last()).unwrap()
-}
-
-fn finish(out: &Path, ranks: usize) {
-    let port = free_port();
-    let children = Vec::from_iter((0..ranks).map(|rank| start(out, rank, ranks, port, false)));
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
-    }
 }
 
 fn killed_and_resumed(ranks: usize) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let port = free_port();
-    let mut children = Vec::from_iter((0..ranks).map(|rank| start(&out, rank, ranks, port, rank == 0)));
+    let mut started = start(&out, ranks, |rank, command| {
+        if rank == 0 {
+            command.env(SLOWLY, "1");
+        }
+    });
+    let children = &mut started.children;
     let begun = Instant::now();
     let killed = children[0].wait().unwrap();
     assert!(!killed.success(), "{killed}: it was not killed in time");
@@ -308,7 +159,7 @@ fn killed_and_resumed(ranks: usize) {
     assert!(begun.elapsed() < Duration::from_secs(50));
     let last = Checkpoint::<ToyRecipe>::open(&RunDirectory::at(&out).last()).unwrap();
     assert!((5..STEPS).contains(&last.progress.step), "{}", last.progress.step);
-    finish(&out, ranks);
+    start(&out, ranks, |_, _| ()).finish();
     let bytes = std::fs::read(RunDirectory::at(&out).last()).unwrap();
     assert!(
         bytes == straight(ranks),
@@ -400,14 +251,10 @@ fn a_budget_of_time_becomes_a_number_of_steps_in_the_recipe() {
 fn ranks_take_the_same_number_of_steps_from_a_budget() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let port = free_port();
-    let children = Vec::from_iter((0..2).map(|rank| {
-        let mut command = command(&out, rank, 2, port);
-        command.env(BUDGETED, "1").spawn().unwrap()
-    }));
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
-    }
+    start(&out, 2, |_, command| {
+        command.env(BUDGETED, "1");
+    })
+    .finish();
     let last = Checkpoint::<ToyRecipe>::open(&RunDirectory::at(&out).last()).unwrap();
     assert_eq!(last.progress.step, length(&out));
 }
