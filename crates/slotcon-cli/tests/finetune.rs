@@ -34,6 +34,8 @@ fn finetune(place: &Place, run: &str, backbone: &str, more: &[&str]) -> Command 
         "test.test_frame=[64, 64]",
         "optim.batch=4",
         "run.steps=8",
+        // What auto becomes depends on the machine, and what is measured afterwards is in f32.
+        "run.precision=f32",
         "run.threads=1",
         "run.log_every=1",
         "run.save_every=2",

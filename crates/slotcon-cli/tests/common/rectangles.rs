@@ -85,6 +85,8 @@ pub fn finetune(place: &Place, run: &str, more: &[&str]) -> Command {
         "optim.batch=4",
         "optim.warmup_steps=2",
         "run.steps=6",
+        // What auto becomes depends on the machine, and what is measured afterwards is in f32.
+        "run.precision=f32",
         "run.threads=1",
         "run.log_every=1",
         "run.save_every=2",

@@ -127,7 +127,8 @@ impl Started {
     /// Waits until all have come to a good end.
     fn finish(mut self) {
         for child in &mut self.children {
-            assert!(child.wait().unwrap().success());
+            let status = child.wait().unwrap();
+            assert!(status.success(), "{status}");
         }
     }
 }
