@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Place, bytes, fail, kill_after, slotcon, succeed};
+use common::{Place, REPEATABLE, bytes, fail, kill_after, slotcon, succeed};
 use serde_json::Value;
 use slotcon_weights::WeightFile;
 use slotcon_weights::safetensors::write_plain;
@@ -34,13 +34,12 @@ fn finetune(place: &Place, run: &str, backbone: &str, more: &[&str]) -> Command 
         "test.test_frame=[64, 64]",
         "optim.batch=4",
         "run.steps=8",
-        // What auto becomes depends on the machine, and what is measured afterwards is in f32.
-        "run.precision=f32",
-        "run.threads=1",
-        "run.log_every=1",
         "run.save_every=2",
         "run.validate_every=4",
-    ] {
+    ]
+    .into_iter()
+    .chain(REPEATABLE)
+    {
         command.args(["--set", setting]);
     }
     command.args(more);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Place, bytes, fail, slotcon, succeed};
+use common::{Place, REPEATABLE, bytes, fail, slotcon, succeed};
 use serde_json::{Value, json};
 use slotcon_data::labelled::read_label_map;
 
@@ -228,8 +228,10 @@ fn a_labelled_data_set_is_measured_and_learned_from() {
         "test.test_frame=[64, 64]",
         "optim.batch=2",
         "run.steps=2",
-        "run.threads=1",
-    ] {
+    ]
+    .into_iter()
+    .chain(REPEATABLE)
+    {
         finetune.args(["--set", setting]);
     }
     succeed(&mut finetune);

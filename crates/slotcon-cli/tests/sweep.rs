@@ -6,13 +6,13 @@ mod common;
 
 use std::process::Command;
 
-use common::{Place, SETTINGS, bytes, fail, slotcon, succeed, wait_for};
+use common::{Place, REPEATABLE, SETTINGS, bytes, fail, slotcon, succeed, wait_for};
 
 fn sweep(place: &Place, out: &str, more: &[&str]) -> Command {
     let mut command = slotcon();
     command.args(["sweep", "small", "--device", "cpu", "--data"]);
     command.arg(place.pictures()).arg("--out").arg(place.path(out));
-    for setting in SETTINGS {
+    for setting in SETTINGS.into_iter().chain(REPEATABLE) {
         command.args(["--set", setting]);
     }
     command.args(more);

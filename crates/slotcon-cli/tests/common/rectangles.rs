@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Place, slotcon, succeed};
+use super::{Place, REPEATABLE, slotcon, succeed};
 
 const SIDE: u32 = 96;
 
@@ -85,13 +85,12 @@ pub fn finetune(place: &Place, run: &str, more: &[&str]) -> Command {
         "optim.batch=4",
         "optim.warmup_steps=2",
         "run.steps=6",
-        // What auto becomes depends on the machine, and what is measured afterwards is in f32.
-        "run.precision=f32",
-        "run.threads=1",
-        "run.log_every=1",
         "run.save_every=2",
         "run.validate_every=2",
-    ] {
+    ]
+    .into_iter()
+    .chain(REPEATABLE)
+    {
         command.args(["--set", setting]);
     }
     command.args(more);

@@ -10,9 +10,9 @@ const BANDS: i64 = 8;
 /// What is weighed: so many times the standard deviation of the features that heights explain. Chosen on pictures of streets.
 const TIMES: f64 = 1.5;
 
-/// The weight of heights for the compared places `[n, C + 1]` of several pictures, one after the other, of which each has so many: 1.5 times the standard deviation of the features that is
-/// explained by the height, over that of the features. Near 0 where above and below are the same (textures, things seen from above);
-/// 0, too, for a single picture, which cannot tell what is so in all of them.
+/// The weight of heights for the compared places `[n, C + 1]` of several pictures one after the other, `of_each` of each: 1.5 times the
+/// standard deviation of the features that is explained by the height, over that of the features. Near 0 where above and below are the
+/// same (textures, things seen from above); 0, too, for a single picture, which cannot tell what is so in all of them.
 ///
 /// What heights explain is the mean over bands of the squared profile that all pictures have in common: products of the profiles of two
 /// *different* pictures, each without its picture's mean, so that what is so in one picture by chance counts nothing on average.
