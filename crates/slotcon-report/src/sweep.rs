@@ -10,25 +10,15 @@ use slotcon_weights::atomic_file::write_bytes;
 use crate::curve::{Curve, CurveSpec, number};
 use crate::error::Error;
 use crate::page::{self, escape};
+use crate::pretraining;
 use crate::run::STYLE;
 use crate::run::record::Record;
 use crate::series::Series;
 
 /// Curves of a sweep: key of `metrics.jsonl` and title.
-const CURVES: [(&str, &str); 9] = [
-    ("loss", "Loss"),
-    ("group_loss", "Group loss"),
-    ("slot_loss", "Slot loss"),
-    ("groups.in_use", "Prototypes in use"),
-    ("groups.balance", "Balance of the groups"),
-    ("groups.uncertainty", "Uncertainty"),
-    ("groups.agreement", "Student and teacher agree"),
-    (
-        "validation.mutual_information",
-        "Information that two views share, nats",
-    ),
-    ("validation.border_contrast", "Colour contrast at borders"),
-];
+fn curves() -> impl Iterator<Item = (&'static str, &'static str)> {
+    std::iter::once(("loss", "Loss")).chain(pretraining::CURVES)
+}
 
 /// A run of a sweep.
 #[derive(Debug, Clone)]
@@ -53,7 +43,7 @@ struct Row {
     steps: u64,
     /// Last values of the measures, by column.
     values: Vec<Option<f64>>,
-    /// By [`CURVES`].
+    /// Those of [`curves`].
     curves: Vec<Series>,
 }
 
@@ -72,7 +62,7 @@ impl Sweep {
     /// # Errors
     /// A file of a finished run that is there and cannot be read.
     pub fn read(runs: Vec<SweepRun>) -> Result<Self, Error> {
-        let keys = CURVES.map(|(key, _)| key);
+        let keys = Vec::from_iter(curves().map(|(key, _)| key));
         let (mut columns, mut found) = (Vec::new(), Vec::new());
         for run in runs {
             let record = match Record::read(&run.directory.metrics(), &keys) {
@@ -89,7 +79,7 @@ impl Sweep {
                 }
             }
             values.extend(run.measured.iter().cloned());
-            let curves = keys.map(|key| record.curve(key)).into();
+            let curves = keys.iter().map(|key| record.curve(key)).collect();
             found.push((run, record.count("step"), values, curves));
         }
         for (run, ..) in &found {
@@ -224,7 +214,7 @@ impl Sweep {
     /// For each measure a curve a combination, all on one scale.
     fn html_curves(&self) -> String {
         let mut html = String::new();
-        for (i, (key, title)) in CURVES.into_iter().enumerate() {
+        for (i, (key, title)) in curves().enumerate() {
             let curves: Vec<(&str, Series)> = self
                 .combinations()
                 .into_iter()

@@ -22,6 +22,24 @@ use crate::run::health_check::HealthCheck;
 use crate::run::record::Record;
 use samples::{Samples, samples};
 
+/// The curves of a pretraining beside its loss: key of `metrics.jsonl` and title.
+pub(crate) const CURVES: [(&str, &str); 11] = [
+    ("group_loss", "Group loss"),
+    ("slot_loss", "Slot loss"),
+    ("gram_loss", "Gram loss"),
+    ("groups.in_use", "Prototypes in use"),
+    ("groups.balance", "Balance of the groups"),
+    ("groups.uncertainty", "Uncertainty"),
+    ("groups.agreement", "Student and teacher agree"),
+    ("groups.slots_per_picture", "Slots a picture"),
+    (
+        "validation.mutual_information",
+        "Information that two views share, nats",
+    ),
+    ("validation.border_contrast", "Colour contrast at borders"),
+    ("teacher_momentum", "Teacher's momentum"),
+];
+
 /// How a report is made.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -92,23 +110,18 @@ impl Panel for Pretraining {
 
     fn curves(&self) -> Vec<CurveSpec> {
         let k = self.recipe.model.prototypes;
-        let curve = CurveSpec::new;
-        vec![
-            curve("group_loss", "Group loss").with_reference(group_loss_without_agreement(k), "2 ln K"),
-            curve("slot_loss", "Slot loss"),
-            curve("gram_loss", "Gram loss"),
-            curve("groups.in_use", "Prototypes in use").with_normal(in_use(k)),
-            curve("groups.balance", "Balance of the groups").with_normal(BALANCE),
-            curve("groups.uncertainty", "Uncertainty").with_normal(UNCERTAINTY),
-            curve("groups.agreement", "Student and teacher agree").with_normal(AGREEMENT),
-            curve("groups.slots_per_picture", "Slots a picture"),
-            curve(
-                "validation.mutual_information",
-                "Information that two views share, nats",
-            ),
-            curve("validation.border_contrast", "Colour contrast at borders"),
-            curve("teacher_momentum", "Teacher's momentum"),
-        ]
+        let curve = |(key, title)| {
+            let spec = CurveSpec::new(key, title);
+            match key {
+                "group_loss" => spec.with_reference(group_loss_without_agreement(k), "2 ln K"),
+                "groups.in_use" => spec.with_normal(in_use(k)),
+                "groups.balance" => spec.with_normal(BALANCE),
+                "groups.uncertainty" => spec.with_normal(UNCERTAINTY),
+                "groups.agreement" => spec.with_normal(AGREEMENT),
+                _ => spec,
+            }
+        };
+        CURVES.map(curve).into()
     }
 
     fn figures(&self, record: &Record) -> Vec<Figure> {
