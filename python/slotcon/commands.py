@@ -131,6 +131,7 @@ def group(
     parts: int | None = None,
     stage: int = 4,
     height: float | None = None,
+    across: float | None = None,
     which: Which = "teacher",
     side: int = 320,
     limit: int | None = None,
@@ -148,6 +149,7 @@ def group(
         parts: how many parts k-means makes first, which are then joined; four a group unless given.
         stage: the stage of the backbone whose features are compared, 1 to 4; earlier ones know textures, for short runs.
         height: what the height of a place in its picture weighs, 0 for nothing; as much as the pictures tell unless given.
+        across: what the place from left to right weighs, in the same way.
         which: the network.
         side: short side in pixels at which pictures are seen.
         limit: look at no more than this many, evenly spread.
@@ -166,6 +168,7 @@ def group(
         "parts": parts,
         "stage": stage,
         "height": height,
+        "across": across,
         "student": which == "student",
         "side": side,
         "limit": limit,

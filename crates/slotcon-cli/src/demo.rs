@@ -130,9 +130,10 @@ fn measure(args: &Args, scenes: &Path, checkpoint: &Path) -> anyhow::Result<()> 
     let classes = Classes::open(&scenes.join("classes.json"))?;
     let config = GroupConfig {
         seed: args.seed,
-        // What tells the classes is texture, which so short a run has taught the stages before the last; but for the sky, height tells nothing.
+        // What tells the classes is texture, which so short a run has taught the stages before the last; but for the sky, positions tell nothing.
         stage: 2,
         height: Some(0.0),
+        across: Some(0.0),
         ..GroupConfig::new(classes.classes.len())
     };
     let learned_from = Pictures::open(

@@ -41,6 +41,10 @@ pub struct Args {
     /// standard deviation of the features that heights explain: much where the sky is always above, little where any side may be up]
     #[arg(long, value_name = "W")]
     height: Option<f64>,
+    /// What the place from left to right weighs, in the same way: something where a camera always looks the same way, little else [default:
+    /// told by the pictures as the height is]
+    #[arg(long, value_name = "W")]
+    across: Option<f64>,
     /// Decides the places looked at and where k-means begins.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -57,6 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut config = GroupConfig {
         stage: args.stage,
         height: args.height,
+        across: args.across,
         seed: args.seed,
         ..GroupConfig::new(args.groups.into())
     };

@@ -137,6 +137,39 @@ fn what_does_not_fit_is_refused_with_file_and_value() {
     assert!(said.contains("cut.safetensors"), "{said}");
 }
 
+#[test]
+fn in_tiles_places_are_those_of_the_whole_picture() {
+    let place = Place::new(5);
+    succeed(&mut place.pretrain("run", &["--steps", "1"]));
+    let file = place.path("groups.safetensors");
+    // Groups of heights alone: bands one above the other.
+    let mut bands = command(&place, "run", &["group", "--groups", "3", "--parts", "3"]);
+    bands.args(["--height", "1000", "--across", "0"]);
+    bands.arg("--data").arg(place.pictures()).arg("--out").arg(&file);
+    succeed(&mut bands);
+    let maps = |out: &str, more: &[&str]| {
+        let mut segment = slotcon();
+        segment
+            .args(["segment", "--device", "cpu", "--side", "128"])
+            .args(more);
+        segment
+            .arg("--checkpoint")
+            .arg(place.path("run"))
+            .arg("--groups")
+            .arg(&file);
+        segment.arg("--out").arg(place.path(out)).arg(place.pictures());
+        succeed(&mut segment);
+        let path = place.path(out).join("000002.png.labels.png");
+        read_label_map(&path).unwrap().ids().to_vec()
+    };
+    let (whole, tiled) = (maps("whole", &[]), maps("tiled", &["--tile", "64"]));
+    for group in 0..3 {
+        assert!(whole.contains(&group), "{group}");
+    }
+    let same = whole.iter().zip(&tiled).filter(|(a, b)| a == b).count();
+    assert!(same * 10 > whole.len() * 9, "{same} of {}", whole.len());
+}
+
 /// The page's script saves what `names` in the page says, with names put in.
 fn named(gallery: &Path, names: &Value) -> Value {
     let page = std::fs::read_to_string(gallery).unwrap();

@@ -59,6 +59,46 @@ impl CropBox {
     }
 }
 
+/// Which part of a whole picture a cut one shows, in units of the whole's height and width.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// Where it begins, 0 at the top.
+    pub top: f64,
+    /// Where it begins, 0 at the left.
+    pub left: f64,
+    /// 1 for all rows.
+    pub height: f64,
+    /// 1 for all columns.
+    pub width: f64,
+}
+
+impl Window {
+    /// All of it.
+    pub const WHOLE: Self = Self {
+        top: 0.0,
+        left: 0.0,
+        height: 1.0,
+        width: 1.0,
+    };
+
+    /// The window of what a box cuts out of the `width` times `height` pixels of this one.
+    pub fn cut(&self, crop: &CropBox, width: u32, height: u32) -> Self {
+        let (row, column) = (self.height / f64::from(height), self.width / f64::from(width));
+        Self {
+            top: self.top + f64::from(crop.top) * row,
+            left: self.left + f64::from(crop.left) * column,
+            height: f64::from(crop.height) * row,
+            width: f64::from(crop.width) * column,
+        }
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::WHOLE
+    }
+}
+
 /// Where the region that two crops share lies within `of`, as x1, y1, x2, y2 in units of that crop's width and height
 /// (0 to 1 wherever the crops overlap; `_clip_coords` upstream). Two crops that do not overlap give x2 < x1 or
 /// y2 < y1, as upstream does.

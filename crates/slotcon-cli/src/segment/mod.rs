@@ -66,7 +66,7 @@ pub struct Args {
     side: Option<u32>,
     /// Show a picture (resized to --side) to a pretrained network in tiles of this size that overlap by a quarter, rounded up to
     /// whole positions: large pictures in little memory, and groups as in crops of that size. Without it, all at once.
-    #[arg(long, value_name = "PIXELS", conflicts_with_all = ["sides", "groups"], value_parser = clap::value_parser!(u32).range(64..=4096))]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "sides", value_parser = clap::value_parser!(u32).range(64..=4096))]
     tile: Option<u32>,
     /// Also write the mask of every group or class in a picture: a JSON list of its number (and name), area, bbox and segmentation
     /// as COCO's compressed RLE (pycocotools.mask.decode).

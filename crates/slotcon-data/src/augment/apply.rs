@@ -31,7 +31,7 @@ pub fn recolour(picture: &Picture, plan: &ViewPlan, workspace: &mut Workspace) -
     let mut out = picture.rgb().to_vec();
     change_colours(plan, &mut out, workspace);
     blur_and_solarize(plan, size, &mut out, workspace);
-    Picture::new(size.0, size.1, out)
+    Picture::new(size.0, size.1, out).seen_through(picture.window())
 }
 
 /// The first stage of [`make_view`]: crop, resize, mirror.

@@ -15,18 +15,27 @@ pub use sniff::Format;
 pub(crate) use sniff::{SNIFF_BYTES, unread_format};
 
 use crate::error::PictureError;
-use crate::geometry::CropBox;
+use crate::geometry::{CropBox, Window};
 
-/// An 8-bit RGB picture, `[height, width, 3]`, rows first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// An 8-bit RGB picture, `[height, width, 3]`, rows first. Two are equal whose pixels are.
+#[derive(Clone, Debug, Default)]
 pub struct Picture {
     width: u32,
     height: u32,
     rgb: Vec<u8>,
+    window: Window,
 }
 
+impl PartialEq for Picture {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, self.height) == (other.width, other.height) && self.rgb == other.rgb
+    }
+}
+
+impl Eq for Picture {}
+
 impl Picture {
-    /// A picture from its bytes.
+    /// A whole picture from its bytes.
     ///
     /// # Panics
     /// When there are not width x height x 3 bytes.
@@ -36,7 +45,22 @@ impl Picture {
             width as usize * height as usize * 3,
             "a picture has width x height x 3 bytes"
         );
-        Self { width, height, rgb }
+        Self {
+            width,
+            height,
+            rgb,
+            window: Window::WHOLE,
+        }
+    }
+
+    /// The same pixels, taken for what `window` shows of a larger picture.
+    pub(crate) fn seen_through(self, window: Window) -> Self {
+        Self { window, ..self }
+    }
+
+    /// Which part it shows of the picture that it was cut out of ([`Picture::cut`]).
+    pub fn window(&self) -> Window {
+        self.window
     }
 
     /// Width in pixels.
@@ -71,7 +95,8 @@ impl Picture {
                 &self.rgb[(start + crop.left as usize) * 3..(start + crop.right() as usize) * 3],
             );
         }
-        Self::new(crop.width, crop.height, rgb)
+        let window = self.window.cut(crop, self.width, self.height);
+        Self::new(crop.width, crop.height, rgb).seen_through(window)
     }
 }
 

@@ -151,7 +151,7 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Pic
         &mut out,
         &mut Scratch::default(),
     );
-    Picture::new(width, height, out)
+    Picture::new(width, height, out).seen_through(picture.window())
 }
 
 /// Resizes a label map by nearest neighbour (no ids are invented), as Pillow's NEAREST: the centre of every new pixel
@@ -260,4 +260,41 @@ pub fn resize_labels_short_side_center_crop(map: &LabelMap, side: u32) -> LabelM
         height: side,
         width: side,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Window;
+
+    #[test]
+    fn a_cut_picture_knows_what_it_shows_of_the_whole() {
+        let whole = Picture::new(8, 4, vec![0; 96]);
+        assert_eq!(resize_short_side(&whole, 2).window(), Window::WHOLE);
+        // To 4 x 2 pixels, of which the columns 1 and 2 remain.
+        let square = resize_short_side_center_crop(&whole, 2);
+        let middle = Window {
+            top: 0.0,
+            left: 0.25,
+            height: 1.0,
+            width: 0.5,
+        };
+        assert_eq!(square.window(), middle);
+        let pixel = CropBox {
+            top: 1,
+            left: 1,
+            height: 1,
+            width: 1,
+        };
+        let lower_right = Window {
+            top: 0.5,
+            left: 0.5,
+            height: 0.5,
+            width: 0.25,
+        };
+        assert_eq!(
+            resize(&square, 2, 2, Filter::Bilinear).cut(&pixel).window(),
+            lower_right
+        );
+    }
 }

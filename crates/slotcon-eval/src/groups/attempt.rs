@@ -32,7 +32,7 @@ impl Attempt {
         })
     }
 
-    /// Sees where parts meet in a picture of these compared places `[h, w, C + 1]` and their colours.
+    /// Sees where parts meet in a picture of these compared places `[h, w, C + 2]` and their colours.
     pub(super) fn add(&mut self, places: &Tensor, colours: &[[f32; 3]]) -> Result<(), Error> {
         let (_, columns, _) = places.size3()?;
         let nearest = self.parts.nearest(places)?;

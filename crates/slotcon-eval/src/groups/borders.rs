@@ -34,20 +34,16 @@ impl Borders {
     }
 
     /// The contrast of every pair of parts: the root of the mean squared difference where they meet, over that of all neighbouring
-    /// places. Parts that never meet have the square root of three, as if they met at a strong edge.
+    /// places. Parts that never meet have 1, that of any two places: nothing is known of an edge between them.
     pub(super) fn contrasts(&self) -> Vec<f64> {
         let all = self.sums.iter().sum::<f64>() / self.pairs.iter().sum::<u64>().max(1) as f64;
         let of = |(&sum, &pairs): (&f64, &u64)| match pairs {
-            0 => APART.sqrt(),
-            _ if all == 0.0 => 1.0,
-            _ => (sum / pairs as f64 / all).sqrt(),
+            1.. if all > 0.0 => (sum / pairs as f64 / all).sqrt(),
+            _ => 1.0,
         };
         self.sums.iter().zip(&self.pairs).map(of).collect()
     }
 }
-
-/// What stands for the mean squared difference of parts that never meet, over that of all neighbours.
-const APART: f64 = 3.0;
 
 #[cfg(test)]
 mod tests {
@@ -68,6 +64,6 @@ mod tests {
         assert_eq!(contrasts[0], 0.0);
         assert!((contrasts[1] - (3.0f64 / all).sqrt()).abs() < 1e-12);
         assert_eq!(contrasts[1], contrasts[3]);
-        assert_eq!(contrasts[2], 3f64.sqrt());
+        assert_eq!(contrasts[2], 1.0);
     }
 }

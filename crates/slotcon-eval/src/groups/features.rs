@@ -1,11 +1,11 @@
-//! What is known of a place: the backbone's features and its height in the picture.
+//! What is known of a place: the backbone's features and its position in the picture.
 
 use slotcon::method::Mode;
 use slotcon_data::Picture;
 use tch::Tensor;
 
+use super::position::{COLUMNS, positions};
 use crate::error::Error;
-use crate::retrieval::centres;
 use crate::segment::Segmenter;
 use crate::whitening::Whitening;
 
@@ -36,8 +36,8 @@ pub(super) fn each_features(segmenter: &Segmenter, stage: u8, pictures: &[Pictur
     Ok(Tensor::f_cat(&all, 0)?)
 }
 
-/// The features of a picture, `[h, w, C + 1]`: the mean of those of the picture and of its mirror image. The last column is the height of
-/// the place, 0 at the top and 1 at the bottom.
+/// The features of a picture, `[h, w, C + 2]`: the mean of those of the picture and of its mirror image. The last two columns are the
+/// [`positions`] of the places.
 ///
 /// # Errors
 /// A failure of libtorch, such as too little memory.
@@ -61,18 +61,17 @@ pub(super) fn with_mirror_image(
     let mirrored = stage_features(segmenter, stage, &pixels)?.f_flip([2])?;
     let both = ((own + mirrored) / 2.0).f_squeeze_dim(0)?;
     let (h, w, _) = both.size3()?;
-    let height = centres(h, both.device())?
-        .f_reshape([h, 1, 1])?
-        .f_expand([h, w, 1], false)?;
-    Ok(Tensor::f_cat(&[both, height], -1)?)
+    let positions = positions(&picture.window(), (h, w), both.device())?;
+    Ok(Tensor::f_cat(&[both, positions], -1)?)
 }
 
-/// What is compared of places `[.., C + 1]`: their features, whitened and of length 1, and their heights.
+/// What is compared of places `[.., C + 2]`: their features, whitened and of length 1, and their positions.
 ///
 /// # Errors
 /// A failure of libtorch.
 pub(super) fn compared(places: &Tensor, whitening: &Whitening) -> Result<Tensor, Error> {
-    let channels = places.size().last().map_or(0, |columns| columns - 1);
+    let channels = places.size().last().map_or(0, |columns| columns - COLUMNS);
     let features = whitening.apply(&places.f_narrow(-1, 0, channels)?)?;
-    Ok(Tensor::f_cat(&[features, places.f_narrow(-1, channels, 1)?], -1)?)
+    let positions = places.f_narrow(-1, channels, COLUMNS)?;
+    Ok(Tensor::f_cat(&[features, positions], -1)?)
 }

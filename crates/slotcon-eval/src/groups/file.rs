@@ -1,4 +1,4 @@
-//! The file of found groups: safetensors with `mean` `[C]`, `whitening` `[C, C]`, `weight` `[C + 1, parts]` and `bias` `[parts]` (f32),
+//! The file of found groups: safetensors with `mean` `[C]`, `whitening` `[C, C]`, `weight` `[C + 2, parts]` and `bias` `[parts]` (f32),
 //! `group` `[parts]` (int64), and in its header under `slotcon_groups` how they were found.
 
 use std::path::{Path, PathBuf};
@@ -7,13 +7,14 @@ use slotcon_weights::safetensors::{TensorFile, tensor, write};
 use tch::{Kind, Tensor};
 
 use super::parts::Parts;
+use super::position::COLUMNS;
 use super::{About, FoundGroups};
 use crate::error::{Error, check_version};
 use crate::segment::Segmenter;
 use crate::whitening::Whitening;
 
 /// The version of the format.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// The header's key.
 const KEY: &str = "slotcon_groups";
@@ -93,7 +94,7 @@ impl FoundGroups {
         for (name, tensor, expected) in [
             ("mean", &mean, vec![channels]),
             ("whitening", &map, vec![channels, channels]),
-            ("weight", &weight, vec![channels + 1, parts]),
+            ("weight", &weight, vec![channels + COLUMNS, parts]),
             ("bias", &bias, vec![parts]),
             ("group", &group, vec![parts]),
         ] {

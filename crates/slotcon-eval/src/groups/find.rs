@@ -9,7 +9,8 @@ use tch::{Device, Kind, Tensor};
 use super::attempt::Attempt;
 use super::features::{compared, each_features, place_features, with_mirror_image};
 use super::parts::Standardised;
-use super::{About, FoundGroups, GroupConfig, height};
+use super::position::{self, COLUMNS};
+use super::{About, FoundGroups, GroupConfig};
 use crate::clusters::sampling::stratified;
 use crate::error::Error;
 use crate::pictures::{BadPictures, Pictures, ProgressSink};
@@ -50,10 +51,10 @@ pub fn find(
         let own = views.f_narrow(0, 0, 1)?;
         let places = with_mirror_image(segmenter, config.stage, &seen.picture, &own)?;
         let (h, w, columns) = places.size3()?;
-        let within = within.get_or_insert_with(|| Within::new(columns - 1));
+        let within = within.get_or_insert_with(|| Within::new(columns - COLUMNS));
         within.add_views(&views)?;
         within.add_neighbours(
-            &places.narrow(2, 0, columns - 1),
+            &places.narrow(2, 0, columns - COLUMNS),
             &colours(&seen.picture, (h, w))?,
         )?;
 
@@ -71,14 +72,14 @@ pub fn find(
     let whitening = Whitening::new(&within)?;
     let of_each = Vec::from_iter(rows.iter().map(|rows: &Tensor| rows.size()[0]));
     let rows = compared(&Tensor::f_cat(&rows, 0)?, &whitening)?;
-    let weight = config
-        .height
-        .map_or_else(|| height::weight(&rows, &of_each), Ok)?;
+    let told = position::weights(&rows, &of_each)?;
+    let weights = [config.height.unwrap_or(told[0]), config.across.unwrap_or(told[1])];
     let config = &GroupConfig {
-        height: Some(weight),
+        height: Some(weights[0]),
+        across: Some(weights[1]),
         ..config.clone()
     };
-    let standardised = Standardised::new(&rows, weight)?;
+    let standardised = Standardised::new(&rows, weights)?;
     let tries = (0..TRIES).map(|number| Attempt::new(&standardised, config, number));
     let mut tries = tries.collect::<Result<Vec<_>, _>>()?;
 
@@ -134,7 +135,7 @@ fn colours(picture: &Picture, grid: (i64, i64)) -> Result<Vec<[f32; 3]>, Error> 
     Ok(colours.as_chunks::<3>().0.to_vec())
 }
 
-/// See [`FoundGroups::temperature`], of the compared places `[n, C + 1]`; 1 where there is nothing to tell apart.
+/// See [`FoundGroups::temperature`], of the compared places `[n, C + 2]`; 1 where there is nothing to tell apart.
 fn temperature(found: &FoundGroups, rows: &Tensor) -> Result<f64, Error> {
     if found.groups() < 2 {
         return Ok(1.0);
@@ -165,12 +166,17 @@ fn check(config: &GroupConfig) -> Result<(), Error> {
             config.stage
         ));
     }
-    if let Some(height) = config.height
-        && !(height.is_finite() && height >= 0.0)
-    {
-        return wrong(format!(
-            "a weight of {height} for the height of a place makes no sense: 0 or more"
-        ));
+    for (weight, what) in [
+        (config.height, "height of a place"),
+        (config.across, "place from left to right"),
+    ] {
+        if let Some(weight) = weight
+            && !(weight.is_finite() && weight >= 0.0)
+        {
+            return wrong(format!(
+                "a weight of {weight} for the {what} makes no sense: 0 or more"
+            ));
+        }
     }
     Ok(())
 }
@@ -208,7 +214,8 @@ mod tests {
         assert!(with(|c| c.groups = 49).contains("48 parts cannot be joined to 49 groups"));
         assert!(with(|c| c.stage = 5).contains("no stage 5"));
         assert!(with(|c| c.height = Some(f64::NAN)).contains("NaN"));
-        assert!(with(|c| c.height = Some(-1.0)).contains("-1"));
+        assert!(with(|c| c.height = Some(-1.0)).contains("-1 for the height"));
+        assert!(with(|c| c.across = Some(-2.0)).contains("-2 for the place from left to right"));
         check(&GroupConfig::default()).unwrap();
     }
 }

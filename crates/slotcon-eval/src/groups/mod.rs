@@ -10,9 +10,9 @@ mod borders;
 mod features;
 mod file;
 mod find;
-pub mod height;
 pub mod join;
 mod parts;
+pub mod position;
 
 use serde::{Deserialize, Serialize};
 use slotcon_data::Picture;
@@ -37,8 +37,10 @@ pub struct GroupConfig {
     /// The stage of the backbone whose features are compared, 1 to 4, the last. Earlier ones know textures.
     pub stage: u8,
     /// What the height of a place in its picture weighs: its standard deviation over that of the features. 0: nothing. `None`: as much as
-    /// the pictures tell ([`mod@height`]); what they told is in its place in [`FoundGroups`].
+    /// the pictures tell ([`mod@position`]); what they told is in its place in [`FoundGroups`].
     pub height: Option<f64>,
+    /// What the place from left to right weighs, in the same way.
+    pub across: Option<f64>,
     /// Seed of the places looked at and of k-means.
     pub seed: u64,
 }
@@ -57,6 +59,7 @@ impl GroupConfig {
             parts: (PARTS_A_GROUP * groups).min(MOST_PARTS).max(groups),
             stage: 4,
             height: None,
+            across: None,
             seed: 0,
         }
     }
@@ -108,12 +111,13 @@ impl FoundGroups {
         let config = &self.about.config;
         format!(
             "{} groups found in {} pictures: {} parts of the backbone's features at stage {} (mean of the picture and its mirror image; \
-             whitened by how they vary within a thing; height in the picture with weight {:.2}) joined where they are alike and no edge lies between them",
+             whitened by how they vary within a thing; height in the picture with weight {:.2}, place from left to right {:.2}) joined where they are alike and no edge lies between them",
             config.groups,
             self.about.pictures,
             self.parts(),
             config.stage,
-            config.height.unwrap_or_default()
+            config.height.unwrap_or_default(),
+            config.across.unwrap_or_default()
         )
     }
 

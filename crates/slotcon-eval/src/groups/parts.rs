@@ -4,20 +4,21 @@ use tch::{Device, Kind, Tensor};
 
 use super::GroupConfig;
 use super::find::ROWS;
+use super::position::COLUMNS;
 use crate::clusters::kmeans::{KMeans, KMeansConfig};
 use crate::error::Error;
 
 /// The linear map; the largest score is that of the part whose centre is nearest.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// From compared places to the scores of the parts, `[C + 1, parts]`; the last row is for the height.
+    /// From compared places to the scores of the parts, `[C + 2, parts]`; the last two rows are for the position.
     pub weight: Tensor,
     /// `[parts]`
     pub bias: Tensor,
 }
 
 impl Parts {
-    /// k-means of `places`; `number` decides where it begins. With the parts' centres `[parts, C + 1]` in the space of [`Standardised`],
+    /// k-means of `places`; `number` decides where it begins. With the parts' centres `[parts, C + 2]` in the space of [`Standardised`],
     /// whose origin is the mean of all places.
     pub fn find(places: &Standardised, config: &GroupConfig, number: u64) -> Result<(Self, Tensor), Error> {
         let dimension = places.scale.size()[0];
@@ -43,12 +44,12 @@ impl Parts {
         Ok((Self { weight, bias }, centres))
     }
 
-    /// Scores of the parts at compared places: `[.., parts]` of `[.., C + 1]`, largest for the nearest centre.
+    /// Scores of the parts at compared places: `[.., parts]` of `[.., C + 2]`, largest for the nearest centre.
     pub fn scores(&self, compared: &Tensor) -> Result<Tensor, Error> {
         Ok(compared.f_matmul(&self.weight)?.f_add(&self.bias)?)
     }
 
-    /// The nearest part of each of some compared places `[.., C + 1]`, in their order.
+    /// The nearest part of each of some compared places `[.., C + 2]`, in their order.
     pub fn nearest(&self, compared: &Tensor) -> Result<Vec<u16>, Error> {
         let parts = self.scores(compared)?.f_argmax(-1, false)?.f_flatten(0, -1)?;
         let parts = Vec::<i64>::try_from(parts)?;
@@ -64,22 +65,22 @@ impl Parts {
     }
 }
 
-/// Compared places with the mean of all at the origin, features and heights of one spread each: all features together of 1, heights of
-/// [`GroupConfig::height`].
+/// Compared places with the mean of all at the origin, features and positions of one spread each: all features together of 1, heights and
+/// places across of their weights.
 #[derive(Debug)]
 pub(super) struct Standardised {
-    /// `[n, C + 1]`, row by row.
+    /// `[n, C + 2]`, row by row.
     rows: Vec<f32>,
-    /// `[C + 1]`
+    /// `[C + 2]`
     mean: Tensor,
-    /// `[C + 1]`
+    /// `[C + 2]`
     scale: Tensor,
 }
 
 impl Standardised {
-    /// Of compared places `[n, C + 1]`.
-    pub fn new(places: &Tensor, height: f64) -> Result<Self, Error> {
-        let dimension = places.size()[1];
+    /// Of compared places `[n, C + 2]`; `weights` are those of the two columns of [`super::position`].
+    pub fn new(places: &Tensor, weights: [f64; 2]) -> Result<Self, Error> {
+        let channels = places.size()[1] - COLUMNS;
         let mean = places.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
         let variance = (places - &mean)
             .f_square()?
@@ -95,8 +96,9 @@ impl Standardised {
         let options = (Kind::Float, Device::Cpu);
         let scale = Tensor::f_cat(
             &[
-                Tensor::f_full([dimension - 1], over(1.0, spread(0, dimension - 1)), options)?,
-                Tensor::f_full([1], over(height, spread(dimension - 1, 1)), options)?,
+                Tensor::f_full([channels], over(1.0, spread(0, channels)), options)?,
+                Tensor::f_full([1], over(weights[0], spread(channels, 1)), options)?,
+                Tensor::f_full([1], over(weights[1], spread(channels + 1, 1)), options)?,
             ],
             0,
         )?;
@@ -118,8 +120,9 @@ mod tests {
             ..GroupConfig::default()
         };
         tch::manual_seed(1);
-        let rows = Tensor::randn([300, 7], (Kind::Float, Device::Cpu));
-        let (parts, centres) = Parts::find(&Standardised::new(&rows, 0.5).unwrap(), &config, 0).unwrap();
+        let rows = Tensor::randn([300, 8], (Kind::Float, Device::Cpu));
+        let (parts, centres) =
+            Parts::find(&Standardised::new(&rows, [0.5, 0.25]).unwrap(), &config, 0).unwrap();
         // By the definition: standardised rows, the nearest centre.
         let mean = rows.mean_dim([0i64].as_slice(), false, Kind::Float);
         let centred = &rows - mean;
@@ -130,11 +133,12 @@ mod tests {
                 .sqrt()
         };
         let features = centred.narrow(1, 0, 6);
-        let heights = centred.narrow(1, 6, 1);
+        let (heights, across) = (centred.narrow(1, 6, 1), centred.narrow(1, 7, 1));
         let brought = Tensor::cat(
             &[
                 &features / total(features.copy()),
                 &heights / total(heights.copy()) * 0.5,
+                &across / total(across.copy()) * 0.25,
             ],
             1,
         );
