@@ -4,8 +4,9 @@ use slotcon::method::Mode;
 use slotcon_data::Picture;
 use tch::Tensor;
 
-use super::position::{COLUMNS, positions};
+use super::position::COLUMNS;
 use crate::error::Error;
+use crate::retrieval::positions;
 use crate::segment::Segmenter;
 use crate::whitening::Whitening;
 
@@ -37,7 +38,7 @@ pub(super) fn each_features(segmenter: &Segmenter, stage: u8, pictures: &[Pictur
 }
 
 /// The features of a picture, `[h, w, C + 2]`: the mean of those of the picture and of its mirror image. The last two columns are the
-/// [`positions`] of the places.
+/// [`positions()`] of the places.
 ///
 /// # Errors
 /// A failure of libtorch, such as too little memory.

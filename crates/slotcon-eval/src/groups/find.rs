@@ -72,8 +72,9 @@ pub fn find(
     let whitening = Whitening::new(&within)?;
     let of_each = Vec::from_iter(rows.iter().map(|rows: &Tensor| rows.size()[0]));
     let rows = compared(&Tensor::f_cat(&rows, 0)?, &whitening)?;
-    let told = position::weights(&rows, &of_each)?;
-    let weights = [config.height.unwrap_or(told[0]), config.across.unwrap_or(told[1])];
+    let weight =
+        |asked: Option<f64>, column| asked.map_or_else(|| position::weight(&rows, &of_each, column), Ok);
+    let weights = [weight(config.height, 0)?, weight(config.across, 1)?];
     let config = &GroupConfig {
         height: Some(weights[0]),
         across: Some(weights[1]),

@@ -1,13 +1,10 @@
-//! Where a place lies in its picture, and what that should weigh, told by the pictures: as much as positions say of features.
+//! What the position of a place in its picture should weigh, told by the pictures: as much as positions say of features.
 
-use slotcon_data::geometry::Window;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::error::Error;
-use crate::retrieval::centres;
 
-/// The columns of a position: the height, 0 at the top and 1 at the bottom, and the place across, 0 at the left and 1 at the right, of the
-/// whole picture.
+/// The columns of a position: the height and the place across.
 pub(super) const COLUMNS: i64 = 2;
 
 /// Positions are told apart by so many bands of a picture, in each direction.
@@ -17,18 +14,8 @@ const BANDS: i64 = 8;
 /// height.
 const TIMES: f64 = 1.5;
 
-/// The positions `[h, w, 2]` of a grid of `h` times `w` places that covers what `window` shows.
-pub(super) fn positions(window: &Window, (h, w): (i64, i64), device: Device) -> Result<Tensor, Error> {
-    let heights = centres(h, device)? * window.height + window.top;
-    let across = centres(w, device)? * window.width + window.left;
-    let columns = [heights.f_reshape([h, 1])?, across.f_reshape([1, w])?];
-    let columns = columns.map(|column| column.f_expand([h, w], false));
-    let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(Tensor::f_stack(&columns, -1)?)
-}
-
-/// The weights of heights and of places across for the compared places `[n, C + 2]` of several pictures one after the other, `of_each` of
-/// each: 1.5 times the standard deviation of the features that is explained by the height (the place across), over that of the features. Near 0 where
+/// The weight of heights (`column` 0) or places across (1) for the compared places `[n, C + 2]` of several pictures one after the other, `of_each` of
+/// each: 1.5 times the standard deviation of the features that positions explain, over that of the features. Near 0 where
 /// above and below (left and right) are the same: textures, things seen from above, pictures taken in all directions; 0, too, for a single picture,
 /// which cannot tell what is so in all of them.
 ///
@@ -37,30 +24,23 @@ pub(super) fn positions(window: &Window, (h, w): (i64, i64), device: Device) -> 
 ///
 /// # Errors
 /// A failure of libtorch.
-pub fn weights(places: &Tensor, of_each: &[i64]) -> Result<[f64; 2], Error> {
-    let channels = places.size2()?.1 - COLUMNS;
-    let features = places.f_narrow(1, 0, channels)?;
-    let told = |column| weight(&features, &places.f_select(1, channels + column)?, of_each);
-    Ok([told(0)?, told(1)?])
-}
-
-/// The weight of `positions` `[n]`, from 0 to 1, beside `features` `[n, C]`.
-fn weight(features: &Tensor, positions: &Tensor, of_each: &[i64]) -> Result<f64, Error> {
+pub fn weight(places: &Tensor, of_each: &[i64], column: i64) -> Result<f64, Error> {
     if of_each.len() < 2 {
         return Ok(0.0);
     }
-    let (count, channels) = features.size2()?;
+    let (count, columns) = places.size2()?;
+    let channels = columns - COLUMNS;
+    let features = places.f_narrow(1, 0, channels)?;
     let mean = features.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
     let variance = squares(&(features - mean))? / count as f64;
 
-    let mut together = Tensor::f_zeros([BANDS, channels], (Kind::Float, features.device()))?;
+    let mut together = Tensor::f_zeros([BANDS, channels], (Kind::Float, places.device()))?;
     let mut alone = 0.0;
-    let of_each_picture = features.f_split_with_sizes(of_each, 0)?;
-    for (features, positions) in of_each_picture
-        .iter()
-        .zip(positions.f_split_with_sizes(of_each, 0)?)
-    {
-        let profile = profile(features, &positions)?;
+    for picture in places.f_split_with_sizes(of_each, 0)? {
+        let profile = profile(
+            &picture.f_narrow(1, 0, channels)?,
+            &picture.f_select(1, channels + column)?,
+        )?;
         alone += squares(&profile)?;
         together = together.f_add(&profile)?;
     }
@@ -93,7 +73,11 @@ fn profile(features: &Tensor, positions: &Tensor) -> Result<Tensor, Error> {
 
 #[cfg(test)]
 mod tests {
+    use slotcon_data::geometry::Window;
+    use tch::Device;
+
     use super::*;
+    use crate::retrieval::positions;
 
     /// The weights for pictures of 16 rows of 12 places: features of noise, and of the position `along` as `of_it` says, times 1 or -1 by
     /// `sign`.
@@ -107,23 +91,7 @@ mod tests {
             Tensor::cat(&[features, positions.copy()], 1)
         };
         let places = Tensor::cat(&Vec::from_iter((0..count).map(picture)), 0);
-        weights(&places, &vec![16 * 12; count as usize]).unwrap()
-    }
-
-    #[test]
-    fn positions_are_those_of_the_whole_picture() {
-        let values = |window: &Window, grid| {
-            let positions = positions(window, grid, Device::Cpu).unwrap();
-            Vec::<f32>::try_from(positions.flatten(0, -1)).unwrap()
-        };
-        assert_eq!(values(&Window::WHOLE, (1, 2)), [0.5, 0.25, 0.5, 0.75]);
-        let lower_right = Window {
-            top: 0.5,
-            left: 0.75,
-            height: 0.5,
-            width: 0.25,
-        };
-        assert_eq!(values(&lower_right, (2, 1)), [0.625, 0.875, 0.875, 0.875]);
+        [0, 1].map(|column| weight(&places, &vec![16 * 12; count as usize], column).unwrap())
     }
 
     #[test]

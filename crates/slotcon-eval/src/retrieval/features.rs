@@ -2,6 +2,7 @@
 
 use slotcon::method::grouping::normalize;
 use slotcon_data::Picture;
+use slotcon_data::geometry::Window;
 use slotcon_metrics::neighbours::Vote;
 use tch::{Device, Kind, Tensor};
 
@@ -90,8 +91,8 @@ impl PlaceFeatures for NetworkPlaces<'_> {
         }
         // h values of distance 1 / h have a variance of (1 - 1 / h²) / 12.
         let spread = ((1.0 - (h as f64).powi(-2)) / 12.0).sqrt();
-        let heights = (centres(h, features.device())? - 0.5) * (self.height / spread);
-        let heights = heights.f_reshape([h, 1, 1])?.f_expand([h, w, 1], false)?;
+        let heights = positions(&Window::WHOLE, (h, w), features.device())?.f_narrow(-1, 0, 1)?;
+        let heights = (heights - 0.5) * (self.height / spread);
         Ok(Tensor::f_cat(&[normalize(&features), heights], -1)?)
     }
 
@@ -104,8 +105,19 @@ impl PlaceFeatures for NetworkPlaces<'_> {
     }
 }
 
-/// The centres of `n` places side by side, as parts of the picture: from 0.5 / n to 1 - 0.5 / n.
-pub(crate) fn centres(n: i64, device: Device) -> Result<Tensor, Error> {
+/// The positions `[h, w, 2]` of a grid of `h` times `w` places that covers what `window` shows: the height, 0 at the top and 1 at the bottom
+/// of the whole picture, and the place across, 0 at its left and 1 at its right.
+pub(crate) fn positions(window: &Window, (h, w): (i64, i64), device: Device) -> Result<Tensor, Error> {
+    let heights = centres(h, device)? * window.height + window.top;
+    let across = centres(w, device)? * window.width + window.left;
+    let columns = [heights.f_reshape([h, 1])?, across.f_reshape([1, w])?];
+    let columns = columns.map(|column| column.f_expand([h, w], false));
+    let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(Tensor::f_stack(&columns, -1)?)
+}
+
+/// The centres of `n` places side by side, as parts of what is shown: from 0.5 / n to 1 - 0.5 / n.
+fn centres(n: i64, device: Device) -> Result<Tensor, Error> {
     Ok((Tensor::f_arange(n, (Kind::Float, device))? + 0.5) / n as f64)
 }
 
@@ -128,13 +140,9 @@ impl PlaceFeatures for ColourAndPlace {
             .permute([2, 0, 1])
             .f_adaptive_avg_pool2d([h, w])?
             .permute([1, 2, 0]);
-        let x = centres(w, Device::Cpu)?
-            .reshape([1, w, 1])
-            .expand([h, w, 1], false);
-        let y = centres(h, Device::Cpu)?
-            .reshape([h, 1, 1])
-            .expand([h, w, 1], false);
-        Ok(Tensor::f_cat(&[colours, x, y], -1)?)
+        // x, then y.
+        let places = positions(&Window::WHOLE, self.grid, Device::Cpu)?.f_flip([-1])?;
+        Ok(Tensor::f_cat(&[colours, places], -1)?)
     }
 
     fn likeness(&self) -> Likeness {
@@ -149,6 +157,22 @@ impl PlaceFeatures for ColourAndPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn positions_are_those_of_the_whole_picture() {
+        let values = |window: &Window, grid| {
+            let positions = positions(window, grid, Device::Cpu).unwrap();
+            Vec::<f32>::try_from(positions.flatten(0, -1)).unwrap()
+        };
+        assert_eq!(values(&Window::WHOLE, (1, 2)), [0.5, 0.25, 0.5, 0.75]);
+        let lower_right = Window {
+            top: 0.5,
+            left: 0.75,
+            height: 0.5,
+            width: 0.25,
+        };
+        assert_eq!(values(&lower_right, (2, 1)), [0.625, 0.875, 0.875, 0.875]);
+    }
 
     #[test]
     fn colour_and_place_by_hand() {

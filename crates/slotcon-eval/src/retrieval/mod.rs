@@ -18,7 +18,7 @@ use slotcon_data::rng::{Purpose, Stream};
 use slotcon_metrics::SemanticScore;
 use tch::Tensor;
 
-pub(crate) use features::centres;
+pub(crate) use features::positions;
 pub use features::{ColourAndPlace, NetworkFeatures, NetworkPlaces, PlaceFeatures};
 pub use memory::{LabelledMemory, Places};
 
