@@ -98,7 +98,7 @@ fn every_combination_and_seed() {
     assert_eq!(again[1..4], lines[1..4]);
     assert_eq!(again[4][2], "true");
     let page = String::from_utf8(bytes(&place.path("all/sweep.html"))).unwrap();
-    // Nine curves of two combinations: nothing is validated, and nothing anchored.
+    // Nine curves of two combinations: nothing is validated.
     assert_eq!(page.matches("<figure").count(), 18);
     assert!(page.contains("2 of 2"));
 }

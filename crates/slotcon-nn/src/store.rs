@@ -24,8 +24,6 @@ pub enum Role {
     Buffer,
     /// `num_batches_tracked`: a 64-bit counter that stays on the CPU.
     Counter,
-    /// What is copied from other tensors while the network trains, and of use for that alone. A file may lack it.
-    Copy,
 }
 
 /// One named tensor.
@@ -91,7 +89,6 @@ impl Store {
             store: self,
             prefix: String::new(),
             trainable: true,
-            copy: false,
         }
     }
 
@@ -153,7 +150,7 @@ impl Store {
                     t.size(),
                     entry.tensor.size()
                 )),
-                None if matches!(entry.role, Role::Counter | Role::Copy) => {}
+                None if entry.role == Role::Counter => {}
                 None => problems.push(format!("{} {:?} is missing", entry.name, entry.tensor.size())),
             }
         }
@@ -187,7 +184,6 @@ pub struct Path<'a> {
     store: &'a Store,
     prefix: String,
     trainable: bool,
-    copy: bool,
 }
 
 impl<'a> Path<'a> {
@@ -207,18 +203,6 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// The same place, but what is made below it is [`Role::Copy`].
-    pub fn copy(&self) -> Path<'a> {
-        Path {
-            copy: true,
-            ..self.frozen()
-        }
-    }
-
-    fn role(&self, role: Role) -> Role {
-        if self.copy { Role::Copy } else { role }
-    }
-
     /// A parameter, drawn on the CPU (the same numbers on every device), 4-d ones in channels-last layout.
     pub fn parameter(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
         let value = init.fill(Tensor::empty(shape, (Kind::Float, Device::Cpu)));
@@ -227,15 +211,13 @@ impl<'a> Path<'a> {
             value = slotcon_torch::channels_last(&value);
         }
         let value = value.set_requires_grad(self.trainable);
-        self.store
-            .insert(self.full(name), value, self.role(Role::Parameter))
+        self.store.insert(self.full(name), value, Role::Parameter)
     }
 
     /// A buffer filled with one value.
     pub fn buffer(&self, name: &str, shape: &[i64], value: f64) -> Tensor {
         let tensor = Tensor::full(shape, value, (self.store.kind, self.store.device));
-        self.store
-            .insert(self.full(name), tensor, self.role(Role::Buffer))
+        self.store.insert(self.full(name), tensor, Role::Buffer)
     }
 
     /// Notes that a batch norm was built.
@@ -251,8 +233,7 @@ impl<'a> Path<'a> {
     /// A counter that starts at zero.
     pub fn counter(&self, name: &str) -> Tensor {
         let tensor = Tensor::zeros([0i64; 0], (Kind::Int64, Device::Cpu));
-        self.store
-            .insert(self.full(name), tensor, self.role(Role::Counter))
+        self.store.insert(self.full(name), tensor, Role::Counter)
     }
 
     fn full(&self, name: &str) -> String {

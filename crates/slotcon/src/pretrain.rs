@@ -187,12 +187,7 @@ impl Task for Pretraining {
     }
 
     fn before_step(&mut self, position: Position) -> Result<(), Error> {
-        self.model.move_teacher(self.teacher_momentum(position))?;
-        let from = self.recipe.model.gram_from;
-        if position.step >= from {
-            self.model.begin_anchoring(position.step == from);
-        }
-        Ok(())
+        Ok(self.model.move_teacher(self.teacher_momentum(position))?)
     }
 
     fn forward(
@@ -208,22 +203,13 @@ impl Task for Pretraining {
             [0, 1].map(|view| self.view(&batch.pixels[view], info, range.start, view))
         });
         let step = self.model.forward(&views, half)?;
-        let Losses {
-            total,
-            group,
-            slot,
-            gram,
-        } = &step.losses;
-        let mut parts = vec![
-            ("group_loss", &group[0] + &group[1]),
-            ("slot_loss", &slot[0] + &slot[1]),
-        ];
-        if let Some(gram) = gram {
-            parts.push(("gram_loss", &gram[0] + &gram[1]));
-        }
+        let Losses { total, group, slot } = &step.losses;
         Ok(Forward {
             loss: total.shallow_clone(),
-            parts,
+            parts: vec![
+                ("group_loss", &group[0] + &group[1]),
+                ("slot_loss", &slot[0] + &slot[1]),
+            ],
             output: step,
         })
     }

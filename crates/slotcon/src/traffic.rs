@@ -37,7 +37,7 @@ impl StepTraffic {
             let count = entry.tensor.numel() as u64;
             match entry.role {
                 Role::Parameter if entry.tensor.requires_grad() => gradients += count,
-                Role::Buffer | Role::Copy if entry.name.ends_with("running_mean") => {
+                Role::Buffer if entry.name.ends_with("running_mean") => {
                     let (forward, backward) = of_batch_norm(&entry.name, count, gpu);
                     gathered += 2 * forward;
                     reduced += 2 * backward;
@@ -72,7 +72,7 @@ fn of_batch_norm(name: &str, channels: u64, gpu: bool) -> (u64, u64) {
     match name.split('.').next() {
         // Rows that do not count are masked: sums, forward and backward.
         Some("predictor_slot") if gpu => (0, 2 * forward),
-        Some("encoder_k" | "projector_k" | "encoder_a" | "projector_a") => (forward, 0),
+        Some("encoder_k" | "projector_k") => (forward, 0),
         _ => (forward, backward),
     }
 }

@@ -54,7 +54,7 @@ fn contrast(padded: bool, student: &Groups, teacher: &Groups, ranks: &Ranks) -> 
         let value = match entry.role {
             Role::Parameter => entry.tensor.grad(),
             Role::Buffer => entry.tensor,
-            Role::Counter | Role::Copy => continue,
+            Role::Counter => continue,
         };
         // A form that has nothing to do leaves no gradient; the other one leaves zeros.
         let value = if value.defined() {

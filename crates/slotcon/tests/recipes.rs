@@ -128,6 +128,18 @@ fn mistakes_are_named_with_what_would_be_right() {
             );
         }
     }
+    let read = |weight: &str| {
+        Recipe::from_toml(
+            &format!("[model]\ngram_weight = {weight}\ngram_from = 7"),
+            "old.toml",
+        )
+    };
+    assert_eq!(read("0.0").unwrap(), Recipe::default());
+    let error = read("0.5").unwrap_err().to_string();
+    assert!(
+        error.contains("model.gram_weight = 0.5: this program has no Gram anchoring"),
+        "{error}"
+    );
     let error = load("coco-r50", &[]).unwrap_err();
     assert!(error.contains("did you mean 'coco-r50-800ep'?"), "{error}");
     assert!(

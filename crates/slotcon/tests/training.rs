@@ -36,7 +36,6 @@ fn model(prototypes: i64) -> SlotCon {
         },
         center_momentum: 0.9,
         group_loss_weight: 0.5,
-        gram_weight: 0.0,
     };
     SlotCon::new(config, Device::Cpu, Kind::Float)
 }
@@ -303,7 +302,7 @@ fn the_padded_slot_loss_equals_the_selected_one() {
                 match entry.role {
                     Role::Parameter => all.push((entry.name, entry.tensor.grad().copy())),
                     Role::Buffer => all.push((entry.name, entry.tensor.copy())),
-                    Role::Counter | Role::Copy => {}
+                    Role::Counter => {}
                 }
             }
             all

@@ -23,10 +23,9 @@ use crate::run::record::Record;
 use samples::{Samples, samples};
 
 /// The curves of a pretraining beside its loss: key of `metrics.jsonl` and title.
-pub(crate) const CURVES: [(&str, &str); 11] = [
+pub(crate) const CURVES: [(&str, &str); 10] = [
     ("group_loss", "Group loss"),
     ("slot_loss", "Slot loss"),
-    ("gram_loss", "Gram loss"),
     ("groups.in_use", "Prototypes in use"),
     ("groups.balance", "Balance of the groups"),
     ("groups.uncertainty", "Uncertainty"),

@@ -32,6 +32,17 @@ pub struct Published {
     pub text: &'static str,
 }
 
+/// A key that older programs wrote and this one no longer has.
+#[derive(Debug, Clone, Copy)]
+pub struct Retired {
+    /// `section.key`.
+    pub key: &'static str,
+    /// The value that asked for nothing; `None`: no value did by itself.
+    pub without: Option<f64>,
+    /// What it set.
+    pub what: &'static str,
+}
+
 /// The recipe of a task: `[optim]`, `[run]` and sections of its own.
 pub trait TaskRecipe: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + 'static {
     /// The task's name, in checkpoints.
@@ -41,6 +52,8 @@ pub trait TaskRecipe: Clone + Debug + Default + PartialEq + Serialize + Deserial
     /// Keys of the task's own sections that change neither the pictures nor the arithmetic of a step: a run may be resumed
     /// with others.
     const FREE: &'static [&'static str] = &[];
+    /// Keys that recipes of older programs may hold: read over where they asked for nothing, refused otherwise.
+    const RETIRED: &'static [Retired] = &[];
 
     /// Refuses values that cannot work and values that contradict each other.
     ///

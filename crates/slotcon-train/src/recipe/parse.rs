@@ -61,6 +61,7 @@ pub enum RecipeError {
 pub(super) fn load<R: TaskRecipe>(name: &str, settings: &[String]) -> Result<R, RecipeError> {
     let (place, text) = source::<R>(name)?;
     let mut table = text.parse::<Table>().map_err(|e| syntax(&place, &e))?;
+    drop_retired::<R>(&mut table)?;
     known_keys::<R>(&place, &table)?;
     typed::<R>(&place, &table)?;
     set::<R>(&mut table, settings)?;
@@ -80,7 +81,8 @@ pub(super) fn with<R: TaskRecipe>(recipe: &R, settings: &[String]) -> Result<R, 
 
 /// See [`TaskRecipe::from_toml`].
 pub(super) fn from_toml<R: TaskRecipe>(text: &str, place: &str) -> Result<R, RecipeError> {
-    let table = text.parse::<Table>().map_err(|e| syntax(place, &e))?;
+    let mut table = text.parse::<Table>().map_err(|e| syntax(place, &e))?;
+    drop_retired::<R>(&mut table)?;
     known_keys::<R>(place, &table)?;
     typed(place, &table)
 }
@@ -203,6 +205,30 @@ fn merge(table: &mut Table, change: Table) {
             }
         }
     }
+}
+
+/// Takes out what an older program wrote, where it asked for nothing.
+fn drop_retired<R: TaskRecipe>(table: &mut Table) -> Result<(), RecipeError> {
+    for retired in R::RETIRED {
+        let Some((section, key)) = retired.key.split_once('.') else {
+            continue;
+        };
+        let section = table.get_mut(section).and_then(Value::as_table_mut);
+        let Some(value) = section.and_then(|section| section.remove(key)) else {
+            continue;
+        };
+        let number = value.as_float().or(value.as_integer().map(|n| n as f64));
+        if let Some(without) = retired.without
+            && number != Some(without)
+        {
+            return Err(RecipeError::Value {
+                key: retired.key.into(),
+                value: value.to_string(),
+                reason: format!("this program has no {}; only {without} can be read", retired.what),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses keys that the complete default recipe does not have.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use slotcon_nn::{Arch, Entry, Role};
+use slotcon_nn::{Arch, Entry};
 use tch::{Device, Kind, Tensor};
 
 use slotcon_weights::FitReport;
@@ -115,8 +115,7 @@ pub fn export(
     let notes = suits(format, arch)?;
     let model = SlotCon::new(checkpoint.recipe.model_config()?, Device::Cpu, Kind::Float);
     checkpoint.load_network(model.store())?;
-    let entries = model.store().entries().into_iter();
-    let entries = Vec::from_iter(entries.filter(|entry| entry.role != Role::Copy));
+    let entries = model.store().entries();
     let mut report = FitReport {
         notes,
         ..FitReport::default()

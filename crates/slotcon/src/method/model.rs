@@ -1,17 +1,16 @@
 //! SlotCon as a whole: one training step from two views to the loss (section 3, algorithm 1).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use slotcon_nn::{
-    Arch, BatchNormMode, Entry, Mlp, MlpConfig, OutputStride, Path, ResNet, ResNetConfig, Role, Store,
+    Arch, BatchNormMode, Mlp, MlpConfig, OutputStride, Path, ResNet, ResNetConfig, Role, Store,
 };
 use slotcon_torch::Stopwatch;
 use slotcon_torch::distributed::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use super::center::update_center;
-use super::gram::Anchor;
 use super::group_loss::{Temperatures, group_loss};
 use super::grouping::{Grouping, Groups};
 use super::inverse_augmentation::InverseAugmentation;
@@ -38,8 +37,6 @@ pub struct ModelConfig {
     pub center_momentum: f64,
     /// λ_g: share of the group loss.
     pub group_loss_weight: f64,
-    /// What Gram anchoring weighs beside the losses of the paper; 0, the paper's: there is none.
-    pub gram_weight: f64,
 }
 
 /// One view of a batch.
@@ -56,14 +53,12 @@ pub struct View {
 /// The parts of the loss, scalars on the device; nothing waits for them until they are read.
 #[derive(Debug)]
 pub struct Losses {
-    /// λ_g (group\[0\] + group\[1\]) + (1 - λ_g) (slot\[0\] + slot\[1\]), and the weight of Gram anchoring times (gram\[0\] + gram\[1\]).
+    /// λ_g (group\[0\] + group\[1\]) + (1 - λ_g) (slot\[0\] + slot\[1\]).
     pub total: Tensor,
     /// Group loss of student view 1 against teacher view 2, and of 2 against 1.
     pub group: [Tensor; 2],
     /// Slot loss of the same pairs.
     pub slot: [Tensor; 2],
-    /// Gram loss of view 1 and 2, once there is an anchor.
-    pub gram: Option<[Tensor; 2]>,
 }
 
 /// What one forward pass leaves: the losses, and both networks' groups for whoever wants to look at them.
@@ -89,8 +84,6 @@ pub struct SlotCon {
     predictor: Mlp,
     center: Tensor,
     average: MovingAverage,
-    /// There is one where Gram anchoring has a weight.
-    anchor: Option<Anchor>,
     ranks: Ranks,
     /// Where the time of a step goes; off unless a benchmark replaces it.
     pub stopwatch: Rc<Stopwatch>,
@@ -133,16 +126,6 @@ impl SlotCon {
         };
         let predictor = Mlp::new(&root.sub("predictor_slot"), predictor);
 
-        // Last, so that all else is drawn and named as without it.
-        let anchor = (config.gram_weight > 0.0).then(|| {
-            let copy = root.copy();
-            let network = Network {
-                backbone: ResNet::new(&copy.sub("encoder_a"), resnet),
-                projector: projector(&copy.sub("projector_a"), arch, dim_hidden, dim_out),
-                grouping: Grouping::new(&copy.sub("grouping_a"), prototypes, dim_out, temperatures.teacher),
-            };
-            Anchor::new(network, &store)
-        });
         let [backbone_q, backbone_k] = backbones;
         let [projector_q, projector_k] = projectors;
         let [grouping_q, grouping_k] = groupings;
@@ -162,7 +145,6 @@ impl SlotCon {
             predictor,
             center,
             average,
-            anchor,
             ranks: ranks.clone(),
             stopwatch: Rc::default(),
             store,
@@ -200,14 +182,6 @@ impl SlotCon {
             .time("teacher_update", || self.average.update(momentum))
     }
 
-    /// Begins Gram anchoring, where it has a weight, before the forward pass of a step: to the teacher as it is `now`, else to the one that was
-    /// loaded with the model.
-    pub fn begin_anchoring(&mut self, now: bool) {
-        if let Some(anchor) = &mut self.anchor {
-            anchor.hold(now);
-        }
-    }
-
     /// One forward pass in training mode, of a whole batch or a part of it; the centre is moved last. Batch statistics and
     /// negatives are those of the part. `half` is the number format of convolutions and heads, if not the weights' own.
     ///
@@ -231,11 +205,7 @@ impl SlotCon {
         let student = self
             .student
             .forward_timed([&a.crops, &b.crops], mode, &stopwatch, parts)?;
-        let gram = match &self.anchor {
-            Some(anchor) => anchor.losses(views, &student, mode, &stopwatch)?,
-            None => None,
-        };
-        stopwatch.time("losses", || self.compare(views, student, teacher, gram, mode))
+        stopwatch.time("losses", || self.compare(views, student, teacher, mode))
     }
 
     /// From both networks' groups to the losses.
@@ -244,7 +214,6 @@ impl SlotCon {
         [a, b]: &[View; 2],
         student: [Groups; 2],
         teacher: [Groups; 2],
-        gram: Option<[Tensor; 2]>,
         mode: Mode,
     ) -> Result<Step, slotcon_torch::Error> {
         let back = [a, b].map(|view| {
@@ -278,18 +247,10 @@ impl SlotCon {
         ];
 
         let weight = self.config.group_loss_weight;
-        let mut total = (&group[0] + &group[1]) * weight + (&slot[0] + &slot[1]) * (1.0 - weight);
-        if let Some([a, b]) = &gram {
-            total += (a + b) * self.config.gram_weight;
-        }
+        let total = (&group[0] + &group[1]) * weight + (&slot[0] + &slot[1]) * (1.0 - weight);
         let ([q1, q2], [k1, k2]) = (q, k);
         Ok(Step {
-            losses: Losses {
-                total,
-                group,
-                slot,
-                gram,
-            },
+            losses: Losses { total, group, slot },
             student,
             teacher,
             aligned: [q1, q2, k1, k2],
@@ -299,33 +260,23 @@ impl SlotCon {
 
 /// Parameters of encoder, projector and grouping, student beside teacher.
 fn teacher_pairs(store: &Store) -> Vec<(Tensor, Tensor)> {
-    namesakes(store, "_q", "_k")
+    let parameters: BTreeMap<String, Tensor> = store
+        .entries()
         .into_iter()
-        .filter(|(student, _)| student.role == Role::Parameter)
-        .map(|(student, teacher)| (student.tensor, teacher))
-        .collect()
-}
-
-/// What is in modules that end in `own`, each beside the tensor of the same name in the module that ends in `other`.
-pub(super) fn namesakes(store: &Store, own: &str, other: &str) -> Vec<(Entry, Tensor)> {
-    let entries = store.entries();
-    let tensors: HashMap<&str, &Tensor> = entries.iter().map(|e| (e.name.as_str(), &e.tensor)).collect();
-    let beside = |entry: Entry| {
-        let tensor = tensors.get(renamed(&entry.name, own, other)?.as_str())?;
-        Some((entry, tensor.shallow_clone()))
+        .filter(|entry| entry.role == Role::Parameter)
+        .map(|entry| (entry.name, entry.tensor))
+        .collect();
+    let beside = |(name, student): (&String, &Tensor)| {
+        let teacher = parameters.get(&teacher_name(name)?)?;
+        Some((student.shallow_clone(), teacher.shallow_clone()))
     };
-    store.entries().into_iter().filter_map(beside).collect()
+    parameters.iter().filter_map(beside).collect()
 }
 
 /// `encoder_q.x` to `encoder_k.x`; `None` for what the teacher does not have.
 pub fn teacher_name(student: &str) -> Option<String> {
-    renamed(student, "_q", "_k")
-}
-
-/// A name whose module ends in `own` as that of the module that ends in `other`.
-fn renamed(name: &str, own: &str, other: &str) -> Option<String> {
-    let (module, rest) = name.split_once('.')?;
-    Some(format!("{}{other}.{rest}", module.strip_suffix(own)?))
+    let (module, rest) = student.split_once('.')?;
+    Some(format!("{}_k.{rest}", module.strip_suffix("_q")?))
 }
 
 #[cfg(test)]
@@ -335,10 +286,6 @@ mod tests {
     const LAMBDA: f64 = 0.25;
 
     fn model() -> SlotCon {
-        model_with(0.0)
-    }
-
-    fn model_with(gram_weight: f64) -> SlotCon {
         tch::manual_seed(0);
         let config = ModelConfig {
             arch: Arch::ResNet18,
@@ -352,7 +299,6 @@ mod tests {
             },
             center_momentum: 0.9,
             group_loss_weight: LAMBDA,
-            gram_weight,
         };
         SlotCon::new(config, Device::Cpu, Kind::Double)
     }
@@ -387,67 +333,6 @@ mod tests {
         }
         let total = LAMBDA * 0.0 + (1.0 - LAMBDA) * 2.0 * expected;
         assert!((value(&losses.total) - total).abs() < 1e-9);
-    }
-
-    #[test]
-    fn features_are_held_by_the_teacher_that_was_anchored() {
-        let (plain, mut model) = (model(), model_with(5.0));
-        let (with, without) = (model.store().entries(), plain.store().entries());
-        for (a, b) in with.iter().zip(&without) {
-            // The copies come last.
-            assert!(a.name == b.name && a.role == b.role, "{} {}", a.name, b.name);
-        }
-        let copies = || {
-            model
-                .store()
-                .entries()
-                .into_iter()
-                .filter(|e| e.role == Role::Copy)
-        };
-        assert_eq!(copies().count(), with.len() - without.len());
-
-        let views = same_picture(2);
-        assert!(model.forward(&views, None).unwrap().losses.gram.is_none());
-        model.begin_anchoring(true);
-        // Just anchored, the teacher's features are the anchor's; the student's, equal to the teacher's, cost nothing.
-        let losses = model.forward(&views, None).unwrap().losses;
-        let [a, b] = losses.gram.as_ref().unwrap();
-        assert!(a.double_value(&[]) < 1e-12 && b.double_value(&[]) < 1e-12);
-        {
-            let _guard = tch::no_grad_guard();
-            for entry in model.store().entries() {
-                if entry.name.starts_with("encoder_q.layer4") && entry.tensor.dim() == 4 {
-                    let _ = entry.tensor.shallow_clone().normal_(0.0, 0.1);
-                }
-            }
-        }
-        let losses = model.forward(&views, None).unwrap().losses;
-        let value = |loss: &Tensor| loss.double_value(&[]);
-        let pair = |[a, b]: &[Tensor; 2]| value(a) + value(b);
-        let gram = pair(losses.gram.as_ref().unwrap());
-        assert!(gram > 0.0);
-        let total = LAMBDA * pair(&losses.group) + (1.0 - LAMBDA) * pair(&losses.slot) + 5.0 * gram;
-        assert!((value(&losses.total) - total).abs() < 1e-9);
-        losses.total.backward();
-        assert!(
-            model
-                .store()
-                .entries()
-                .iter()
-                .all(|e| e.role != Role::Copy || !e.tensor.grad().defined())
-        );
-    }
-
-    #[test]
-    fn weights_of_a_run_without_an_anchor_fit_one_with() {
-        let (plain, other) = (model(), model_with(1.0));
-        let entries = plain.store().entries();
-        let found = |name: &str| Some(entries.iter().find(|e| e.name == name)?.tensor.shallow_clone());
-        other.store().load(found).unwrap();
-        let refused = plain
-            .store()
-            .load(|name| found(name).filter(|_| name != "center"));
-        assert!(refused.unwrap_err().to_string().contains("center"));
     }
 
     #[test]

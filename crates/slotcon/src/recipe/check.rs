@@ -2,8 +2,8 @@
 
 use slotcon_nn::{Arch, OutputStride};
 
-use slotcon_train::recipe::check::{fraction, not_negative, positive, require, wrong};
-use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, Published, RunRecipe, TaskRecipe};
+use slotcon_train::recipe::check::{fraction, positive, require, wrong};
+use slotcon_train::recipe::{LoadingRecipe, OptimRecipe, Published, Retired, RunRecipe, TaskRecipe};
 
 use super::{PUBLISHED, Recipe, RecipeError};
 
@@ -39,6 +39,18 @@ impl Recipe {
 impl TaskRecipe for Recipe {
     const TASK: &'static str = "pretrain";
     const PUBLISHED: &'static [Published] = PUBLISHED;
+    const RETIRED: &'static [Retired] = &[
+        Retired {
+            key: "model.gram_weight",
+            without: Some(0.0),
+            what: "Gram anchoring",
+        },
+        Retired {
+            key: "model.gram_from",
+            without: None,
+            what: "Gram anchoring",
+        },
+    ];
 
     fn optim(&self) -> &OptimRecipe {
         &self.optim
@@ -94,16 +106,6 @@ impl TaskRecipe for Recipe {
         fraction("model.teacher_momentum", model.teacher_momentum)?;
         fraction("model.center_momentum", model.center_momentum)?;
         fraction("model.group_loss_weight", model.group_loss_weight)?;
-        not_negative("model.gram_weight", model.gram_weight)?;
-        let ends = [self.run.steps, self.run.stop_at]
-            .into_iter()
-            .filter(|&step| step > 0);
-        if let Some(end) = ends.min()
-            && model.gram_weight > 0.0
-        {
-            let reason = format!("the run ends at step {end}: no step of it would be anchored");
-            require(model.gram_from < end, "model.gram_from", model.gram_from, reason)?;
-        }
         positive("model.teacher_temp", model.teacher_temp)?;
         positive("model.student_temp", model.student_temp)?;
         require(

@@ -97,11 +97,6 @@ pub struct ModelRecipe {
     pub center_momentum: f64,
     /// λ_g: share of the group loss; the slot loss has the rest.
     pub group_loss_weight: f64,
-    /// What Gram anchoring (DINOv3) weighs: which places of a picture are alike stays as the teacher had it at step `gram_from`. 0, as in
-    /// the paper: nothing. 5 was tried on few photos (docs/results.md); it takes a sixth more time.
-    pub gram_weight: f64,
-    /// The step, counted from 0, whose teacher is remembered for Gram anchoring; before it there is none.
-    pub gram_from: u64,
 }
 
 impl Default for ModelRecipe {
@@ -117,8 +112,6 @@ impl Default for ModelRecipe {
             student_temp: 0.1,
             center_momentum: 0.9,
             group_loss_weight: 0.5,
-            gram_weight: 0.0,
-            gram_from: 200,
         }
     }
 }
@@ -142,7 +135,6 @@ impl Recipe {
             },
             center_momentum: m.center_momentum,
             group_loss_weight: m.group_loss_weight,
-            gram_weight: m.gram_weight,
         })
     }
 }

@@ -41,7 +41,6 @@ fn check(path: &Path) -> Result<(), Failed> {
         },
         center_momentum: 0.9,
         group_loss_weight: 0.5,
-        gram_weight: 0.0,
     };
     let model = SlotCon::new(config, Device::Cpu, Kind::Float);
     let mut ours: Vec<(String, Vec<i64>)> = model

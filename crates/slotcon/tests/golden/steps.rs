@@ -287,7 +287,6 @@ fn check(case: &Case, record: &golden::Case, kind: Kind, ranks: &Ranks) -> Resul
         },
         center_momentum: case.center_momentum,
         group_loss_weight: case.group_loss_weight,
-        gram_weight: 0.0,
     };
     let mut model = SlotCon::across(config, Device::Cpu, kind, ranks);
     fill(&model);
