@@ -40,24 +40,18 @@ pub(crate) fn fit<T: Task>(
     let first = seconds_of(|| bench.step())?;
     let count = group.broadcast_from_first("budget: steps to measure", || {
         let affordable = budget.as_secs_f64() * MEASURING / first.max(1e-6);
-        Ok(format!("{}", (affordable as u64).clamp(1, 10)))
+        Ok((affordable as u64).clamp(1, 10))
     })?;
-    let count: u64 = count.parse().map_err(Error::task)?;
     let mut all = 0.0;
     for _ in 0..count {
         all += seconds_of(|| bench.step())?;
     }
     drop(bench);
-    let fixed = group.broadcast_from_first("budget: length of the run", || {
+    let (steps, step) = group.broadcast_from_first("budget: length of the run", || {
         let left = budget.as_secs_f64() * (1.0 - RESERVE) - began.elapsed().as_secs_f64();
-        Ok(format!("{} {}", left, all / count as f64))
+        let step: f64 = all / count as f64;
+        Ok((((left / step.max(1e-9)) as u64).max(1), step))
     })?;
-    let (left, step) = fixed.split_once(' ').unwrap_or_default();
-    let (left, step): (f64, f64) = (
-        left.parse().map_err(Error::task)?,
-        step.parse().map_err(Error::task)?,
-    );
-    let steps = ((left / step.max(1e-9)) as u64).max(1);
     lay_out(recipe.run_mut(), steps);
     Ok(format!(
         "{step:.3} s a step, measured over {count}: {steps} steps in the time given; the recipe in the run directory says so from now on"

@@ -3,7 +3,6 @@
 use tch::{Cuda, Device};
 
 use crate::error::Error;
-use crate::observers::Level;
 use crate::recipe::Precision;
 
 /// `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
@@ -57,25 +56,19 @@ pub fn describe(device: Device) -> String {
     }
 }
 
-/// What the user of a CPU should know about a number format, if anything.
-pub(crate) fn advice(device: Device, precision: Precision) -> Option<(Level, &'static str)> {
-    advice_for(device, precision, has_bf16())
+/// What the user of a CPU is to be warned of about a number format, if anything.
+pub(crate) fn warning(device: Device, precision: Precision) -> Option<&'static str> {
+    warning_for(device, precision, has_bf16())
 }
 
-fn advice_for(device: Device, precision: Precision, has_bf16: bool) -> Option<(Level, &'static str)> {
+fn warning_for(device: Device, precision: Precision, has_bf16: bool) -> Option<&'static str> {
     match (device, precision, has_bf16) {
-        (Device::Cpu, Precision::F32, true) => Some((
-            Level::Info,
-            "this processor computes in bf16, too: --precision auto tries whether that is faster",
-        )),
-        (Device::Cpu, Precision::Bf16, false) => Some((
-            Level::Warning,
-            "this processor does not compute in bf16, it is emulated: --precision f32 is faster",
-        )),
-        (Device::Cpu, Precision::F16, _) => Some((
-            Level::Warning,
+        (Device::Cpu, Precision::Bf16, false) => {
+            Some("this processor does not compute in bf16, it is emulated: --precision f32 is faster")
+        }
+        (Device::Cpu, Precision::F16, _) => Some(
             "f16 is for GPUs and slow on a CPU: take --precision f32, or bf16 where the processor has it",
-        )),
+        ),
         _ => None,
     }
 }
@@ -96,15 +89,13 @@ mod tests {
 
     #[test]
     fn a_format_that_the_processor_emulates_is_warned_of() {
-        let level = |device, precision, has| advice_for(device, precision, has).map(|(level, _)| level);
+        let warned = |device, precision, has| warning_for(device, precision, has).is_some();
         let (cpu, gpu) = (Device::Cpu, Device::Cuda(0));
-        assert_eq!(level(cpu, Precision::Bf16, false), Some(Level::Warning));
-        assert_eq!(level(cpu, Precision::Bf16, true), None);
-        assert_eq!(level(cpu, Precision::F32, true), Some(Level::Info));
-        assert_eq!(level(cpu, Precision::F32, false), None);
-        assert_eq!(level(cpu, Precision::F16, true), Some(Level::Warning));
+        assert!(warned(cpu, Precision::Bf16, false) && !warned(cpu, Precision::Bf16, true));
+        assert!(!warned(cpu, Precision::F32, true) && !warned(cpu, Precision::F32, false));
+        assert!(warned(cpu, Precision::F16, true) && warned(cpu, Precision::F16, false));
         for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
-            assert_eq!(level(gpu, precision, false), None);
+            assert!(!warned(gpu, precision, false));
         }
     }
 }

@@ -188,7 +188,7 @@ fn as_one_of<T: Task>(
         let text = format!("precision auto: {precision} is the faster format here");
         notes.push((Level::Info, text));
     } else {
-        notes.extend(device::advice(device, precision).map(|(level, text)| (level, text.to_owned())));
+        notes.extend(device::warning(device, precision).map(|text| (Level::Warning, text.to_owned())));
     }
     notes.extend(fitted.map(|text| (Level::Info, text)));
     // Only now is anything written: a recipe or data set that does not work leaves an earlier run alone.
@@ -249,7 +249,7 @@ fn decide<R: TaskRecipe>(
     device: Device,
 ) -> Result<(R, Option<Progress>, Option<Checkpoint<R>>), Error> {
     let mut begun = None;
-    let said = group.broadcast_from_first("beginning", || {
+    let said: Decision = group.broadcast_from_first("beginning", || {
         let (mut recipe, checkpoint) = begin(own.clone(), options, directory)?;
         let run = recipe.run_mut();
         run.precision = precision::resolve(run.precision, device)?;
@@ -258,13 +258,12 @@ fn decide<R: TaskRecipe>(
             progress: checkpoint.as_ref().map(|c| c.progress.clone()),
         };
         begun = Some((recipe, checkpoint));
-        serde_json::to_string(&decision).map_err(Error::task)
+        Ok(decision)
     })?;
     if let Some((recipe, checkpoint)) = begun {
         let progress = checkpoint.as_ref().map(|c| c.progress.clone());
         return Ok((recipe, progress, checkpoint));
     }
-    let said: Decision = serde_json::from_str(&said).map_err(Error::task)?;
     let first = R::from_toml(&said.recipe, "rank 0's recipe")?;
     let mut own = own.unwrap_or_else(|| first.clone());
     if own.run().precision == Precision::Auto {

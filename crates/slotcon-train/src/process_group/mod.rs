@@ -9,6 +9,8 @@ mod rendezvous;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use slotcon_torch::distributed::{Join, Ranks, Store, Traffic};
 use tch::Device;
 
@@ -93,24 +95,25 @@ impl ProcessGroup {
         &self.ranks
     }
 
-    /// The value that `make` gives on rank 0, on every rank. If it fails there, all end.
+    /// The value that `make` gives on rank 0, on every rank; it travels as JSON. If it fails there, all end.
     ///
     /// # Errors
     /// That of `make`, or a rank that is gone.
-    pub fn broadcast_from_first(
+    pub fn broadcast_from_first<V: Serialize + DeserializeOwned>(
         &self,
         name: &str,
-        make: impl FnOnce() -> Result<String, Error>,
-    ) -> Result<String, Error> {
+        make: impl FnOnce() -> Result<V, Error>,
+    ) -> Result<V, Error> {
         let Some((rendezvous, _)) = &self.together else {
             return make();
         };
         if self.is_first() {
             let value = make()?;
-            rendezvous.set(name, &value)?;
+            let text = serde_json::to_string(&value).map_err(Error::task)?;
+            rendezvous.set(name, &text)?;
             return Ok(value);
         }
-        rendezvous.wait_for(name)
+        serde_json::from_str(&rendezvous.wait_for(name)?).map_err(Error::task)
     }
 
     /// Every rank's `value`, in the order of ranks.
