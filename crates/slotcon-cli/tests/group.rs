@@ -67,7 +67,10 @@ fn as_many_groups_as_asked_for() {
 
     let scenes = place.path("scenes");
     let mut evaluate = command(&place, "run", &["evaluate", "clusters"]);
-    evaluate.arg("--groups").arg(&file).arg("--json");
+    evaluate
+        .arg("--groups")
+        .arg(&file)
+        .args(["--json", "--baselines", "--kmeans", "2"]);
     evaluate.arg("--images").arg(scenes.join("images/val"));
     evaluate.arg("--labels").arg(scenes.join("labels/val"));
     evaluate.arg("--classes").arg(scenes.join("classes.json"));
@@ -79,6 +82,16 @@ fn as_many_groups_as_asked_for() {
         protocol.contains("3 groups found in 5 pictures: 6 parts"),
         "{protocol}"
     );
+    // Seed 0 is one of the two: the other is as far on the far side of their mean.
+    assert_eq!(measured["kmeans"]["seeds"], 2);
+    for way in ["colour_kmeans", "place_kmeans"] {
+        let of = &measured["baselines"][way];
+        let (first, both) = (of["miou"].as_f64().unwrap(), &of["over_seeds"]);
+        assert_eq!(both["seeds"], 2);
+        let [mean, std] = ["mean", "std"].map(|key| both["miou"][key].as_f64().unwrap());
+        let apart = 2f64.sqrt() * (mean - first).abs();
+        assert!((apart - std).abs() < 1e-9, "{way}: {first}, {mean} ± {std}");
+    }
 }
 
 #[test]

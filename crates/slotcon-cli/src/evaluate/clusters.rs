@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["many_to_one", "kmeans", "baselines"])]
     names: Option<PathBuf>,
     /// Also k-means of the dense features to as many clusters as there are classes, from so many seeds: mean and standard
-    /// deviation.
+    /// deviation. With --baselines the same of the pixels' colours, and of their colours and places.
     #[arg(long, default_value_t = 0, value_name = "SEEDS")]
     kmeans: u64,
     /// Also measure the untrained network, k-means of the pixels' colours and of their colours and places, and one segment
@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if args.baselines {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
     }
-    let seeds = set.measure_features(&segmenter, 0..args.kmeans, matching)?;
+    let kmeans = kmeans(args, &set, &segmenter, matching)?;
     let protocol = match &names {
         Some(names) => set.protocol_with(&names.protocol()),
         None => set.protocol(matching),
@@ -103,9 +103,17 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
 
     let mut text = table(&rows, &protocol);
     let mut json = as_json(&rows, &protocol)?;
-    if let Some(kmeans) = Seeds::of(&seeds) {
-        text += &kmeans.line(set.classes());
-        json["kmeans"] = serde_json::to_value(&kmeans)?;
+    if !kmeans.is_empty() {
+        text.push('\n');
+    }
+    for (name, over_seeds) in kmeans {
+        text += &over_seeds.line(name, set.classes());
+        let place = match name {
+            FEATURES => &mut json["kmeans"],
+            COLOUR => &mut json["baselines"]["colour_kmeans"]["over_seeds"],
+            _ => &mut json["baselines"]["place_kmeans"]["over_seeds"],
+        };
+        *place = serde_json::to_value(&over_seeds)?;
     }
     if args.output.json {
         eprint!("{text}");
@@ -116,7 +124,47 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     Ok(Status::DONE)
 }
 
-/// k-means of the dense features over several seeds.
+const FEATURES: &str = "the dense features";
+const COLOUR: &str = "colour";
+const PLACE: &str = "colour and place";
+
+/// k-means from as many seeds as are asked for, by what is clustered.
+fn kmeans(
+    args: &Args,
+    set: &TestSet,
+    segmenter: &Segmenter,
+    matching: Matching,
+) -> anyhow::Result<Vec<(&'static str, Seeds)>> {
+    let seeds = 0..args.kmeans;
+    let mut measured = vec![(
+        FEATURES,
+        set.measure_features(segmenter, seeds.clone(), matching)?,
+    )];
+    if args.baselines {
+        for (name, features) in [
+            (COLOUR, PixelFeatures::Colour),
+            (PLACE, PixelFeatures::ColourAndPlace(1.0)),
+        ] {
+            let each = seeds
+                .clone()
+                .map(|seed| pixel_kmeans(set, features, seed, matching));
+            measured.push((name, each.collect::<Result<_, _>>()?));
+        }
+    }
+    let over_seeds = |(name, each): (_, Vec<Measured>)| Some((name, Seeds::of(&each)?));
+    Ok(measured.into_iter().filter_map(over_seeds).collect())
+}
+
+fn pixel_kmeans(
+    set: &TestSet,
+    features: PixelFeatures,
+    seed: u64,
+    matching: Matching,
+) -> anyhow::Result<Measured> {
+    Ok(set.measure(&set.colour_clusters(features, seed)?, matching)?)
+}
+
+/// k-means over several seeds.
 #[derive(Debug, Serialize)]
 struct Seeds {
     seeds: usize,
@@ -135,10 +183,10 @@ impl Seeds {
         })
     }
 
-    fn line(&self, clusters: usize) -> String {
+    fn line(&self, of: &str, clusters: usize) -> String {
         let percent = |s: Spread| format!("{:.1} ± {:.1}", 100.0 * s.mean, 100.0 * s.std);
         format!(
-            "\nk-means of the dense features, {clusters} clusters, {} seeds: mIoU {} %, pixel accuracy {} %\n",
+            "k-means of {of}, {clusters} clusters, {} seeds: mIoU {} %, pixel accuracy {} %\n",
             self.seeds,
             percent(self.miou),
             percent(self.pixel_accuracy)
@@ -157,7 +205,7 @@ pub fn baselines(
     seed: u64,
 ) -> anyhow::Result<[(&'static str, Measured); 4]> {
     let untrained = trained.untrained()?;
-    let pixels = |features| set.measure(&set.colour_clusters(features, seed)?, matching);
+    let pixels = |features| pixel_kmeans(set, features, seed, matching);
     Ok([
         ("untrained", set.measure(&untrained, matching)?),
         ("colour_kmeans", pixels(PixelFeatures::Colour)?),
