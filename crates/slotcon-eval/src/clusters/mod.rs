@@ -15,7 +15,6 @@ use slotcon_metrics::{Assignment, ClusterScore, Confusion, Matching};
 
 use crate::clusters::baselines::{ColourClusters, ColourConfig, PixelFeatures};
 use crate::clusters::features::FeatureClusters;
-use crate::clusters::kmeans::KMeansConfig;
 use crate::error::Error;
 use crate::pictures::{ProgressSink, Silent};
 use crate::segment::Segmenter;
@@ -280,16 +279,12 @@ impl TestSet {
     /// No pictures.
     pub fn colour_clusters(&self, features: PixelFeatures, seed: u64) -> Result<ColourClusters, Error> {
         let pictures: Vec<&Picture> = self.pictures().collect();
-        let kmeans = KMeansConfig {
-            clusters: self.classes.classes.len(),
-            seed,
-            ..KMeansConfig::default()
-        };
-        let config = ColourConfig {
-            kmeans,
+        let mut config = ColourConfig {
             features,
             ..ColourConfig::default()
         };
+        config.kmeans.clusters = self.classes();
+        config.kmeans.seed = seed;
         Ok(ColourClusters::fit(pictures, &config)?)
     }
 
