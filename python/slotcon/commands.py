@@ -152,7 +152,7 @@ def group(
         across: what the place from left to right weighs, in the same way.
         which: the network.
         side: short side in pixels at which pictures are seen.
-        limit: look at no more than this many, evenly spread.
+        limit: look at no more than this many, evenly spread; 500 unless given.
         seed: of the places looked at and of k-means.
         overwrite: replace the file.
         device: as for `pretrain`.

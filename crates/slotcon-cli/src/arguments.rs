@@ -198,7 +198,7 @@ pub struct OrientationArg {
 }
 
 /// A folder of pictures, and how the network sees them.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct FolderArgs {
     /// Folder of pictures, searched with all its subfolders; several are taken together.
     #[arg(long, value_name = "DIR", required = true)]
@@ -233,7 +233,19 @@ impl FolderArgs {
         let limit = self.limit.map(|n| n as usize);
         let pictures = Pictures::open(&self.data, Layout::Folder, input, limit)?;
         say_left_out([pictures.left_out()]);
+        let (chosen, in_all) = (pictures.chosen().len(), pictures.in_all());
+        if chosen < in_all {
+            eprintln!("{chosen} of {in_all} pictures are looked at, evenly spread (--limit)");
+        }
         Ok(pictures)
+    }
+
+    /// With this limit where none was asked for.
+    pub fn or_at_most(&self, count: u32) -> Self {
+        Self {
+            limit: self.limit.or(Some(count)),
+            ..self.clone()
+        }
     }
 
     /// The folder of pictures in which `path`, a file to be written, would come to lie.
@@ -288,5 +300,28 @@ pub fn exit(bad: usize) -> Status {
     match bad {
         0 => Status::DONE,
         _ => Status::FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        folder: FolderArgs,
+    }
+
+    #[test]
+    fn what_was_asked_for_goes_before_a_command_s_own_limit() {
+        let limit = |more: &[&str]| {
+            let words = [&["program", "--data", "photos"], more].concat();
+            Only::parse_from(words).folder.or_at_most(500).limit
+        };
+        assert_eq!(limit(&[]), Some(500));
+        assert_eq!(limit(&["--limit", "7"]), Some(7));
+        assert_eq!(limit(&["--limit", "900"]), Some(900));
     }
 }

@@ -20,6 +20,7 @@ use crate::evaluate::{as_json, baselines, table};
 use crate::progress_bar::PictureBar;
 use crate::report;
 use crate::status::Status;
+use crate::what_next::{command, groups_and_masks};
 
 /// Pretrain on drawn scenes for some minutes, then say what was learned: the groups found on held-out scenes against the
 /// true label maps, beside an untrained network and k-means on colour.
@@ -177,26 +178,32 @@ fn measure(args: &Args, scenes: &Path, checkpoint: &Path) -> anyhow::Result<()> 
 
 /// What to look at, and what to type for one's own photos.
 fn say_what_next(args: &Args) {
-    let program = std::env::args_os().next().unwrap_or_else(|| "slotcon".into());
-    let (program, out) = (program.display(), args.out.display());
-    let masks = |run: &str, photos: &str| {
-        format!(
-            "  {program} group --checkpoint {run} --data {photos} --out {run}/groups.safetensors\n  \
-             {program} segment --checkpoint {run} --groups {run}/groups.safetensors --out masks {photos}"
-        )
-    };
+    let out = args.out.to_string_lossy();
     match &args.data {
         Some(photos) => eprintln!(
             "\nLook at {out}/report.html. Groups in your photos, and masks of them:\n{}",
-            masks(&out.to_string(), &photos.display().to_string())
+            groups_and_masks(&args.out, std::slice::from_ref(photos))
         ),
-        None => eprintln!(
-            "\nLook at {out}/report.html, and at the groups as masks:\n  \
-             {program} segment --checkpoint {out} --groups {out}/groups.safetensors --out {out}/masks {out}/scenes/images/val\n\
-             Then your own photos, half an hour or so:\n  \
-             {program} pretrain --data PHOTOS --out runs/mine\n{}",
-            masks("runs/mine", "PHOTOS")
-        ),
+        None => {
+            let groups = format!("{out}/groups.safetensors");
+            let (masks, held_out) = (format!("{out}/masks"), format!("{out}/scenes/images/val"));
+            let of_scenes = [
+                "segment",
+                "--checkpoint",
+                &out,
+                "--groups",
+                &groups,
+                "--out",
+                &masks,
+                &held_out,
+            ];
+            eprintln!(
+                "\nLook at {out}/report.html, and at the groups as masks:\n  {}\nThen your own photos, half an hour or so:\n  {}\n{}",
+                command(&of_scenes),
+                command(&["pretrain", "--data", "PHOTOS", "--out", "runs/mine"]),
+                groups_and_masks(Path::new("runs/mine"), &["PHOTOS".into()])
+            );
+        }
     }
 }
 

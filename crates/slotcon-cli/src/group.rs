@@ -8,6 +8,10 @@ use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
 use crate::export::free;
 use crate::progress_bar::PictureBar;
 use crate::status::Status;
+use crate::what_next::command;
+
+/// What k-means sees, some 20,000 places, does not grow with the pictures, and time does.
+const UNLESS_TOLD: u32 = 500;
 
 /// Find a number of groups in photos without labels, in what the backbone learned, and write them to a file that slots, segment and
 /// evaluate clusters take (--groups FILE) in place of the prototypes.
@@ -15,7 +19,8 @@ use crate::status::Status;
 /// The features of all places are whitened by how they change with the colours of a picture and between neighbouring places without an
 /// edge, and parted finely by k-means; then parts are joined, the two with the smallest mean distance first, until
 /// the number is reached. Parts are near where their features are alike and colours hardly change where they meet. Pictures are looked at
-/// as they are and mirrored, twice each, and in two other colourings: a second or so a picture on one core.
+/// as they are and mirrored, twice each, and in two other colourings: a second or so a picture on one core. Of a folder of more than
+/// 500 so many are looked at, evenly spread, unless --limit says another number.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -57,7 +62,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     free(&args.out, args.overwrite)?;
     let segmenter = args.network.open()?;
-    let pictures = args.pictures.open(false)?;
+    let pictures = args.pictures.or_at_most(UNLESS_TOLD).open(false)?;
     let mut config = GroupConfig {
         stage: args.stage,
         height: args.height,
@@ -74,12 +79,20 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     found.save(&args.out)?;
     say_orientation();
     eprintln!(
-        "{}\n{}: {} pictures could not be used\nnext: slotcon segment --checkpoint {} --groups {} --out masks PHOTOS",
+        "{}\n{}: {} pictures could not be used\nnext, masks of them:\n  {}",
         found.protocol(),
         args.out.display(),
         bad.count,
-        args.network.checkpoint.display(),
-        args.out.display()
+        command(&[
+            "segment",
+            "--checkpoint",
+            &args.network.checkpoint.to_string_lossy(),
+            "--groups",
+            &args.out.to_string_lossy(),
+            "--out",
+            "masks",
+            "PHOTOS"
+        ])
     );
     Ok(exit(bad.count))
 }

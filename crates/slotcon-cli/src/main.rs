@@ -35,6 +35,7 @@ mod segment;
 mod slots;
 mod status;
 mod sweep;
+mod what_next;
 
 use clap::{Parser, Subcommand};
 use slotcon_train::process_group::heartbeat::{rank_tag, report_failure};

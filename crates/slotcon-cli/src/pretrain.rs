@@ -9,6 +9,7 @@ use slotcon_train::train;
 use crate::report;
 use crate::run_arguments::{Prepared, RunArgs, published};
 use crate::status::Status;
+use crate::what_next::groups_and_masks;
 
 /// Train on a folder of pictures; no labels, any layout.
 ///
@@ -51,5 +52,12 @@ pub fn run(args: Args) -> anyhow::Result<Status> {
         init_prefix: args.init_prefix,
     };
     let outcome = train::<Pretraining>(recipe, &sources, &options);
-    report::of_run(outcome, &options, &report::of_pretraining)
+    let status = report::of_run(outcome, &options, &report::of_pretraining)?;
+    if status == Status::DONE && options.launch.rank == 0 {
+        eprintln!(
+            "next, groups in these photos, and masks of them:\n{}",
+            groups_and_masks(&options.out, &sources.data)
+        );
+    }
+    Ok(status)
 }

@@ -95,6 +95,22 @@ fn as_many_groups_as_asked_for() {
 }
 
 #[test]
+fn what_a_run_says_next_can_be_typed() {
+    let place = Place::new(5);
+    let said = succeed(&mut place.pretrain("my run", &["--steps", "1"])).stderr;
+    let said = String::from_utf8(said).unwrap();
+    let typed = said.lines().skip_while(|line| !line.starts_with("next"));
+    let typed = Vec::from_iter(typed.skip(1).map(|line| shlex::split(line).unwrap()));
+    assert_eq!(typed.len(), 2, "{said}");
+    for words in &typed {
+        let mut program = Command::new(&words[0]);
+        succeed(program.args(&words[1..]).current_dir(place.path("")));
+    }
+    assert!(place.path("my run/groups.safetensors").is_file());
+    assert!(place.path("masks/000000.png.labels.png").is_file());
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_file_and_value() {
     let place = Place::new(5);
     succeed(&mut place.pretrain("run", &["--steps", "1"]));
