@@ -106,14 +106,9 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if !kmeans.is_empty() {
         text.push('\n');
     }
-    for (name, over_seeds) in kmeans {
-        text += &over_seeds.line(name, set.classes());
-        let place = match name {
-            FEATURES => &mut json["kmeans"],
-            COLOUR => &mut json["baselines"]["colour_kmeans"]["over_seeds"],
-            _ => &mut json["baselines"]["place_kmeans"]["over_seeds"],
-        };
-        *place = serde_json::to_value(&over_seeds)?;
+    for ((of, place), over_seeds) in kmeans {
+        text += &over_seeds.line(of, set.classes());
+        *place.iter().fold(&mut json, |json, key| &mut json[*key]) = serde_json::to_value(&over_seeds)?;
     }
     if args.output.json {
         eprint!("{text}");
@@ -124,34 +119,41 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     Ok(Status::DONE)
 }
 
-const FEATURES: &str = "the dense features";
-const COLOUR: &str = "colour";
-const PLACE: &str = "colour and place";
+/// What is clustered, in words, and where the figures go in the JSON.
+type Place = (&'static str, &'static [&'static str]);
 
-/// k-means from as many seeds as are asked for, by what is clustered.
+const FEATURES: Place = ("the dense features", &["kmeans"]);
+const PIXELS: [(Place, PixelFeatures); 2] = [
+    (
+        ("colour", &["baselines", "colour_kmeans", "over_seeds"]),
+        PixelFeatures::Colour,
+    ),
+    (
+        ("colour and place", &["baselines", "place_kmeans", "over_seeds"]),
+        PixelFeatures::ColourAndPlace(1.0),
+    ),
+];
+
+/// k-means from as many seeds as are asked for: of the features, and with the baselines of single pixels.
 fn kmeans(
     args: &Args,
     set: &TestSet,
     segmenter: &Segmenter,
     matching: Matching,
-) -> anyhow::Result<Vec<(&'static str, Seeds)>> {
+) -> anyhow::Result<Vec<(Place, Seeds)>> {
     let seeds = 0..args.kmeans;
     let mut measured = vec![(
         FEATURES,
         set.measure_features(segmenter, seeds.clone(), matching)?,
     )];
-    if args.baselines {
-        for (name, features) in [
-            (COLOUR, PixelFeatures::Colour),
-            (PLACE, PixelFeatures::ColourAndPlace(1.0)),
-        ] {
-            let each = seeds
-                .clone()
-                .map(|seed| pixel_kmeans(set, features, seed, matching));
-            measured.push((name, each.collect::<Result<_, _>>()?));
-        }
+    let baselines = if args.baselines { &PIXELS[..] } else { &[] };
+    for (place, features) in baselines {
+        let each = seeds
+            .clone()
+            .map(|seed| pixel_kmeans(set, *features, seed, matching));
+        measured.push((*place, each.collect::<Result<_, _>>()?));
     }
-    let over_seeds = |(name, each): (_, Vec<Measured>)| Some((name, Seeds::of(&each)?));
+    let over_seeds = |(place, each): (Place, Vec<Measured>)| Some((place, Seeds::of(&each)?));
     Ok(measured.into_iter().filter_map(over_seeds).collect())
 }
 
