@@ -20,7 +20,7 @@ use crate::evaluate::{as_json, baselines, table};
 use crate::progress_bar::PictureBar;
 use crate::report;
 use crate::status::Status;
-use crate::what_next::{command, groups_and_masks};
+use crate::what_next::{command, groups_and_masks, segment};
 
 /// Pretrain on drawn scenes for some minutes, then say what was learned: the groups found on held-out scenes against the
 /// true label maps, beside an untrained network and k-means on colour.
@@ -187,19 +187,9 @@ fn say_what_next(args: &Args) {
         None => {
             let groups = format!("{out}/groups.safetensors");
             let (masks, held_out) = (format!("{out}/masks"), format!("{out}/scenes/images/val"));
-            let of_scenes = [
-                "segment",
-                "--checkpoint",
-                &out,
-                "--groups",
-                &groups,
-                "--out",
-                &masks,
-                &held_out,
-            ];
             eprintln!(
                 "\nLook at {out}/report.html, and at the groups as masks:\n  {}\nThen your own photos, half an hour or so:\n  {}\n{}",
-                command(&of_scenes),
+                segment(&out, &groups, &masks, &[&held_out]),
                 command(&["pretrain", "--data", "PHOTOS", "--out", "runs/mine"]),
                 groups_and_masks(Path::new("runs/mine"), &["PHOTOS".into()])
             );

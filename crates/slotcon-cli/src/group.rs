@@ -8,7 +8,7 @@ use crate::arguments::{FolderArgs, NetworkArgs, exit, say_orientation};
 use crate::export::free;
 use crate::progress_bar::PictureBar;
 use crate::status::Status;
-use crate::what_next::command;
+use crate::what_next::segment;
 
 /// What k-means sees, some 20,000 places, does not grow with the pictures, and time does.
 const UNLESS_TOLD: u32 = 500;
@@ -83,16 +83,12 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         found.protocol(),
         args.out.display(),
         bad.count,
-        command(&[
-            "segment",
-            "--checkpoint",
+        segment(
             &args.network.checkpoint.to_string_lossy(),
-            "--groups",
             &args.out.to_string_lossy(),
-            "--out",
             "masks",
-            "PHOTOS"
-        ])
+            &["PHOTOS"]
+        )
     );
     Ok(exit(bad.count))
 }

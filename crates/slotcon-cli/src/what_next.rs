@@ -22,15 +22,24 @@ pub fn groups_and_masks(run: &Path, photos: &[PathBuf]) -> String {
         group.extend(["--data", folder]);
     }
     group.extend(["--out", &groups]);
-    let mut segment = vec![
+    let folders = Vec::from_iter(folders.iter().map(AsRef::as_ref));
+    format!(
+        "  {}\n  {}",
+        command(&group),
+        segment(&run, &groups, "masks", &folders)
+    )
+}
+
+/// Masks in `out` of the groups in the file `groups`, in `photos`.
+pub fn segment(checkpoint: &str, groups: &str, out: &str, photos: &[&str]) -> String {
+    let words = [
         "segment",
         "--checkpoint",
-        &run,
+        checkpoint,
         "--groups",
-        &groups,
+        groups,
         "--out",
-        "masks",
+        out,
     ];
-    segment.extend(folders.iter().map(AsRef::<str>::as_ref));
-    format!("  {}\n  {}", command(&group), command(&segment))
+    command(&[&words[..], photos].concat())
 }

@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     if args.baselines {
         rows.extend(baselines(&set, &segmenter, matching, 0)?);
     }
-    let kmeans = kmeans(args, &set, &segmenter, matching)?;
+    let seeds = set.measure_features(&segmenter, 0..args.kmeans, matching)?;
     let protocol = match &names {
         Some(names) => set.protocol_with(&names.protocol()),
         None => set.protocol(matching),
@@ -103,12 +103,21 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
 
     let mut text = table(&rows, &protocol);
     let mut json = as_json(&rows, &protocol)?;
-    if !kmeans.is_empty() {
-        text.push('\n');
-    }
-    for ((of, place), over_seeds) in kmeans {
-        text += &over_seeds.line(of, set.classes());
-        *place.iter().fold(&mut json, |json, key| &mut json[*key]) = serde_json::to_value(&over_seeds)?;
+    if let Some(features) = Seeds::of(&seeds) {
+        text += &format!("\n{}", features.line("the dense features", set.classes()));
+        json["kmeans"] = serde_json::to_value(&features)?;
+        for (key, of, features) in PIXELS {
+            // Seed 0 stands in the table.
+            let Some((_, first)) = rows.iter().find(|(name, _)| *name == key) else {
+                continue;
+            };
+            let others = (1..args.kmeans).map(|seed| pixel_kmeans(&set, features, seed, matching));
+            let all = std::iter::once(Ok(first.clone())).chain(others);
+            if let Some(pixels) = Seeds::of(&all.collect::<anyhow::Result<Vec<_>>>()?) {
+                text += &pixels.line(of, set.classes());
+                json["baselines"][key]["over_seeds"] = serde_json::to_value(&pixels)?;
+            }
+        }
     }
     if args.output.json {
         eprint!("{text}");
@@ -119,43 +128,15 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     Ok(Status::DONE)
 }
 
-/// What is clustered, in words, and where the figures go in the JSON.
-type Place = (&'static str, &'static [&'static str]);
-
-const FEATURES: Place = ("the dense features", &["kmeans"]);
-const PIXELS: [(Place, PixelFeatures); 2] = [
+/// The baselines by k-means of single pixels: their key, in words, and what k-means sees.
+const PIXELS: [(&str, &str, PixelFeatures); 2] = [
+    ("colour_kmeans", "colour", PixelFeatures::Colour),
     (
-        ("colour", &["baselines", "colour_kmeans", "over_seeds"]),
-        PixelFeatures::Colour,
-    ),
-    (
-        ("colour and place", &["baselines", "place_kmeans", "over_seeds"]),
+        "place_kmeans",
+        "colour and place",
         PixelFeatures::ColourAndPlace(1.0),
     ),
 ];
-
-/// k-means from as many seeds as are asked for: of the features, and with the baselines of single pixels.
-fn kmeans(
-    args: &Args,
-    set: &TestSet,
-    segmenter: &Segmenter,
-    matching: Matching,
-) -> anyhow::Result<Vec<(Place, Seeds)>> {
-    let seeds = 0..args.kmeans;
-    let mut measured = vec![(
-        FEATURES,
-        set.measure_features(segmenter, seeds.clone(), matching)?,
-    )];
-    let baselines = if args.baselines { &PIXELS[..] } else { &[] };
-    for (place, features) in baselines {
-        let each = seeds
-            .clone()
-            .map(|seed| pixel_kmeans(set, *features, seed, matching));
-        measured.push((*place, each.collect::<Result<_, _>>()?));
-    }
-    let over_seeds = |(place, each): (Place, Vec<Measured>)| Some((place, Seeds::of(&each)?));
-    Ok(measured.into_iter().filter_map(over_seeds).collect())
-}
 
 fn pixel_kmeans(
     set: &TestSet,
@@ -207,11 +188,13 @@ pub fn baselines(
     seed: u64,
 ) -> anyhow::Result<[(&'static str, Measured); 4]> {
     let untrained = trained.untrained()?;
-    let pixels = |features| pixel_kmeans(set, features, seed, matching);
+    let pixels =
+        |(key, _, features)| Ok::<_, anyhow::Error>((key, pixel_kmeans(set, features, seed, matching)?));
+    let [colour, place] = PIXELS.map(pixels);
     Ok([
         ("untrained", set.measure(&untrained, matching)?),
-        ("colour_kmeans", pixels(PixelFeatures::Colour)?),
-        ("place_kmeans", pixels(PixelFeatures::ColourAndPlace(1.0))?),
+        colour?,
+        place?,
         ("one_segment", set.measure_one_segment(matching)?),
     ])
 }
